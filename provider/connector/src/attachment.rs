@@ -1,0 +1,1 @@
+//! SQL that belongs to a table.

@@ -1,0 +1,27 @@
+//! Declares Postgres tables, their rows, their pgvector indexes and the SQL that belongs to them, and reconciles a
+//! database with the declaration.
+//!
+//! Reconciling is always the same four moves: *observe* the catalogue, *diff* it with what is desired (pure), render the
+//! difference as [`step::Step`]s (pure), *apply* them in one transaction.
+//!
+//! **Invariant:** this crate does not know the word Terraform. Only `database`, `catalog`, and the `apply` functions do
+//! I/O. Files may only use files above them in this list.
+
+pub mod error;
+pub mod name;
+pub mod step;
+pub mod spec;
+pub mod settings;
+pub mod database;
+pub mod pg_type;
+pub mod catalog;
+pub mod rows;
+pub mod table;
+pub mod vector_index;
+pub mod attachment;
+pub mod source;
+
+pub use database::{Database, Scope, Session, TableLock};
+pub use error::{Blame, Error, ServerError};
+pub use name::{TableName, quote_ident, quote_literal};
+pub use step::{Hazard, Lock, Step};

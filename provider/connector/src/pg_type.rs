@@ -1,0 +1,1 @@
+//! Type names: spellings of built-in types, equality, casts between pairs.

@@ -1,0 +1,1 @@
+//! Rows: what is declared exists, what is no longer declared is gone, what was never declared is left alone.

@@ -1,0 +1,1 @@
+//! Tables: diff, plan, apply.

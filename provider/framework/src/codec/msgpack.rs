@@ -1,0 +1,1 @@
+//! MessagePack, as the CLI and the provider exchange values.
