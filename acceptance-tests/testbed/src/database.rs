@@ -29,7 +29,9 @@ impl TestDatabase {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let variable = format!("TESTBED_PG{major}");
         let address = std::env::var(&variable).unwrap_or_else(|_| {
-            panic!("no test server: {variable} is not set; run `make test`, or `cargo run -p testbed -- run -- cargo test`")
+            panic!(
+                "no test server: {variable} is not set; run `make test`, or `cargo run -p testbed -- run -- cargo test`"
+            )
         });
         let (host, port) = address.rsplit_once(':').expect("TESTBED_PG variables hold host:port");
         let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));

@@ -7,19 +7,19 @@
 //! **Invariant:** this crate does not know the word Terraform. Only `database`, `catalog`, and the `apply` functions do
 //! I/O. Files may only use files above them in this list.
 
+pub mod attachment;
+pub mod catalog;
+pub mod database;
 pub mod error;
 pub mod name;
-pub mod step;
-pub mod spec;
-pub mod settings;
-pub mod database;
 pub mod pg_type;
-pub mod catalog;
 pub mod rows;
+pub mod settings;
+pub mod source;
+pub mod spec;
+pub mod step;
 pub mod table;
 pub mod vector_index;
-pub mod attachment;
-pub mod source;
 
 pub use database::{Database, Scope, Session, TableLock};
 pub use error::{Blame, Error, ServerError};

@@ -122,7 +122,9 @@ impl FromStr for TableName {
                 let end = rest.find(['.', '"']).unwrap_or(rest.len());
                 let plain = &rest[..end];
                 if plain.chars().any(|c| !(c.is_alphanumeric() || c == '_' || c == '$')) {
-                    return Err(wrong("a part with other characters than letters, digits, _ and $ needs double quotes"));
+                    return Err(wrong(
+                        "a part with other characters than letters, digits, _ and $ needs double quotes",
+                    ));
                 }
                 part = plain.to_lowercase();
                 rest = &rest[end..];

@@ -6,18 +6,18 @@
 //!
 //! **Invariant:** this crate does not know the word Postgres. Files may only use files above them in this list.
 
-pub mod number;
-pub mod value;
-pub mod types;
-pub mod path;
-pub mod diagnostics;
-pub mod schema;
 pub mod codec;
 pub mod context;
-pub mod resource;
 pub mod data_source;
+pub mod diagnostics;
 pub mod function;
+pub mod number;
+pub mod path;
 pub mod provider;
+pub mod resource;
+pub mod schema;
+pub mod types;
+pub mod value;
 
 pub use context::{Configured, Context};
 pub use data_source::DataSource;

@@ -1,1 +1,113 @@
 //! Rows: what is declared exists, what is no longer declared is gone, what was never declared is left alone.
+
+use crate::error::{Error, RowLabel};
+use crate::spec::TableSpec;
+use crate::step::Step;
+
+/// A cell as it travels: text that the column type's own input function reads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cell {
+    /// Null.
+    Null,
+    /// The text form.
+    Text(String),
+}
+
+/// Declared rows, checked against the table's declaration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeclaredRows {
+    /// The rows, in groups that name the same columns.
+    pub groups: Vec<RowGroup>,
+    /// A digest of the declaration alone: equal for equal rows in any order, whatever their labels.
+    pub digest: String,
+}
+
+/// Rows that name the same columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowGroup {
+    /// The columns, the primary key's first.
+    pub columns: Vec<String>,
+    /// The rows, in the order of their keys.
+    pub rows: Vec<DeclaredRow>,
+}
+
+/// One declared row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredRow {
+    /// How the declaration names it.
+    pub label: RowLabel,
+    /// One cell for each column of the group.
+    pub cells: Vec<Cell>,
+}
+
+/// A change from the rows that were declared before (and so are ours) to those declared now.
+#[derive(Clone, Debug)]
+pub struct RowChange<'a> {
+    /// The table as declared now.
+    pub table: &'a TableSpec,
+    /// The rows that are ours.
+    pub owned: Option<&'a DeclaredRows>,
+    /// The rows that should be there.
+    pub declared: Option<&'a DeclaredRows>,
+    /// Consent to overwrite rows that are not ours.
+    pub force: bool,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowOutcome {
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Rows updated.
+    pub updated: u64,
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Keys of rows that were not ours and are now, since they were the same.
+    pub adopted: Vec<String>,
+}
+
+impl DeclaredRows {
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        self.groups.iter().map(|g| g.rows.len()).sum()
+    }
+}
+
+/// Checks rows against the table's declaration. All faults are reported, each with its row and column.
+pub fn declare(
+    _table: &TableSpec,
+    _rows: &[(RowLabel, serde_json::Map<String, serde_json::Value>)],
+) -> Result<DeclaredRows, Vec<Error>> {
+    todo!("the rows work fills this in")
+}
+
+/// The statements of a change, without any value: one for each kind of change and group.
+pub fn steps(_change: &RowChange<'_>) -> Vec<Step> {
+    todo!("the rows work fills this in")
+}
+
+/// Makes the change inside a transaction.
+pub async fn reconcile(
+    _transaction: &tokio_postgres::Transaction<'_>,
+    _change: &RowChange<'_>,
+) -> Result<RowOutcome, Error> {
+    todo!("the rows work fills this in")
+}
+
+/// The server's digest of the declared cells of our rows, to be compared only with itself.
+pub async fn digest(
+    _transaction: &tokio_postgres::Transaction<'_>,
+    _table: &TableSpec,
+    _rows: &DeclaredRows,
+) -> Result<String, Error> {
+    todo!("the rows work fills this in")
+}
+
+/// How many rows of the table are not among these.
+pub async fn count_foreign(
+    _client: &impl tokio_postgres::GenericClient,
+    _table: &TableSpec,
+    _owned: Option<&DeclaredRows>,
+) -> Result<u64, Error> {
+    todo!("the rows work fills this in")
+}

@@ -1,1 +1,118 @@
-//! Tables: diff, plan, apply.
+//! Tables: the difference between what is there and what is declared, as steps, and their execution.
+
+use crate::catalog::ObservedTable;
+use crate::database::{Database, Scope};
+use crate::error::Error;
+use crate::name::TableName;
+use crate::rows::{DeclaredRows, RowOutcome};
+use crate::spec::TableSpec;
+use crate::step::Step;
+
+/// Something the user should know though nothing failed. The summary is constant for each kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// A constant title.
+    pub summary: &'static str,
+    /// The particulars.
+    pub detail: String,
+}
+
+/// A change of one table from what is known of it to what is declared.
+#[derive(Clone, Debug)]
+pub struct TableChange {
+    /// What is declared.
+    pub desired: TableSpec,
+    /// What was declared before; `None` for a new table or after an import. It tells which defaults and comments were ever ours.
+    pub prior: Option<TableSpec>,
+    /// What was seen last; `None` means that the table is to be created.
+    pub observed: Option<ObservedTable>,
+    /// The rows that should be there.
+    pub rows: Option<DeclaredRows>,
+    /// The rows that are ours.
+    pub owned: Option<DeclaredRows>,
+    /// Whether rows must be looked at although their declaration did not change.
+    pub rows_drifted: bool,
+    /// Consent to destroy or overwrite what is not ours.
+    pub force_destroy: bool,
+    /// Whether the vector extension may be created.
+    pub create_vector_extension: bool,
+}
+
+/// What a change takes. Made from the change alone.
+#[derive(Clone, Debug, Default)]
+pub struct TablePlan {
+    /// Every statement, in order.
+    pub steps: Vec<Step>,
+    /// The attributes whose change needs the table to be replaced.
+    pub replace: Vec<&'static str>,
+    /// Why it cannot be done at all.
+    pub refusals: Vec<Error>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// What an apply left behind.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The table as it is now.
+    pub observed: ObservedTable,
+    /// The server's digest of our rows, when there are any and they are watched.
+    pub rows_digest: Option<String>,
+    /// What was done to rows.
+    pub rows: RowOutcome,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Dropping a table, or for a table managed by the user, deleting our rows from it.
+#[derive(Clone, Debug)]
+pub struct TableDrop {
+    /// The table as it was declared.
+    pub declared: TableSpec,
+    /// What was seen last; apply compares.
+    pub observed: Option<ObservedTable>,
+    /// The rows that are ours.
+    pub owned: Option<DeclaredRows>,
+    /// Consent to destroy what is not ours.
+    pub force_destroy: bool,
+}
+
+/// Decides what a change takes. Pure.
+pub fn plan(_change: &TableChange) -> TablePlan {
+    todo!("the tables work fills this in")
+}
+
+/// Asks the live database, at plan time, whether it forbids the change; about this table only. Warnings come back too.
+pub async fn veto(_database: &Database, _scope: &Scope, _change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
+    todo!("the tables work fills this in")
+}
+
+/// The same for a drop.
+pub async fn veto_drop(_database: &Database, _scope: &Scope, _drop: &TableDrop) -> Result<Vec<Warning>, Vec<Error>> {
+    todo!("the tables work fills this in")
+}
+
+/// Reads a table and, where rows and a former digest are given, the server's digest of our rows now.
+pub async fn read(
+    _database: &Database,
+    _scope: &Scope,
+    _name: &TableName,
+    _rows: Option<(&TableSpec, &DeclaredRows)>,
+) -> Result<Option<(ObservedTable, Option<String>)>, Error> {
+    todo!("the tables work fills this in")
+}
+
+/// Makes the change: all of it or nothing. `digest_rows` says whether to take the server's digest of our rows.
+pub async fn apply(
+    _database: &Database,
+    _scope: &Scope,
+    _change: &TableChange,
+    _digest_rows: bool,
+) -> Result<Applied, Error> {
+    todo!("the tables work fills this in")
+}
+
+/// Drops the table, or deletes our rows from one that the user manages.
+pub async fn drop(_database: &Database, _scope: &Scope, _drop: &TableDrop) -> Result<Vec<Warning>, Error> {
+    todo!("the tables work fills this in")
+}
