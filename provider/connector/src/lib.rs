@@ -8,6 +8,7 @@
 //! I/O. Files may only use files above them in this list.
 
 pub mod attachment;
+pub mod record_schema;
 pub mod catalog;
 pub mod database;
 pub mod error;
