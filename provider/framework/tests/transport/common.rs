@@ -12,13 +12,16 @@ pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let binary = test.parent().unwrap().parent().unwrap().join("examples/empty_provider");
     let built = fs::metadata(&binary).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let newest = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/serve"));
+    let newest = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     assert!(built >= newest, "{} is missing or old: cargo build -p tfplugin --examples", binary.display());
     binary
 }
 
-fn newest(folder: &Path) -> SystemTime {
-    fs::read_dir(folder).unwrap().map(|file| file.unwrap().metadata().unwrap().modified().unwrap()).max().unwrap()
+fn newest(path: &Path) -> SystemTime {
+    match fs::read_dir(path) {
+        Ok(files) => files.map(|file| newest(&file.unwrap().path())).max().unwrap(),
+        Err(_) => fs::metadata(path).unwrap().modified().unwrap(),
+    }
 }
 
 /// A launch whose sockets go to a folder of its own.
