@@ -18,6 +18,8 @@ pub mod provider;
 pub mod resource;
 pub mod schema;
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod types;
 pub mod value;
 
