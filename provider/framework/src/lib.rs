@@ -10,12 +10,15 @@ pub mod codec;
 pub mod context;
 pub mod data_source;
 pub mod diagnostics;
+mod equality;
 pub mod function;
 pub mod number;
 pub mod path;
+mod plan_steps;
 pub mod provider;
 pub mod resource;
 pub mod schema;
+pub mod timeouts;
 pub mod types;
 pub mod value;
 
