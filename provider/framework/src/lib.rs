@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** this crate does not know the word Postgres. Files may only use files above them in this list.
 
+mod checks;
 pub mod codec;
 pub mod context;
 pub mod data_source;

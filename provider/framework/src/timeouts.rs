@@ -67,7 +67,9 @@ pub(crate) struct Limit {
 /// Units are `ns`, `us`, `ms`, `s`, `m` and `h`, each number may have a fraction, and only a bare `0` needs no unit.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let refuse = |why: &str| {
-        Err(format!(r#""{text}" is not a duration: {why}. Write it with units, such as "500ms", "5s", "20m" or "1h30m"."#))
+        Err(format!(
+            r#""{text}" is not a duration: {why}. Write it with units, such as "500ms", "5s", "20m" or "1h30m"."#
+        ))
     };
     if text == "0" {
         return Ok(Duration::ZERO);

@@ -69,7 +69,12 @@ fn root_attributes() {
         ),
         ("no change keeps every prior value", &prior, json!({"name": "t", "sql": "select 1"}), prior.clone()),
         ("a value that means the same is no change", &prior, json!({"name": "t", "sql": "SELECT 1"}), prior.clone()),
-        ("a write-only value is no change", &prior, json!({"name": "t", "sql": "select 1", "password": "x"}), prior.clone()),
+        (
+            "a write-only value is no change",
+            &prior,
+            json!({"name": "t", "sql": "select 1", "password": "x"}),
+            prior.clone(),
+        ),
         (
             "update: computed values become unknown, those that keep their prior value do not",
             &prior,
@@ -264,14 +269,7 @@ fn the_replace_list_is_sorted_unique_and_only_of_changes() {
     let planned = value(&json!({"a": 2, "b": 1, "c": "?", "m": "?", "l": []}));
     let key = Path::root("m").key("k");
     let index = Path::root("l").index(0);
-    let paths = vec![
-        key.clone(),
-        Path::root("c"),
-        Path::root("b"),
-        Path::root("a"),
-        Path::root("c"),
-        index.clone(),
-    ];
+    let paths = vec![key.clone(), Path::root("c"), Path::root("b"), Path::root("a"), Path::root("c"), index.clone()];
     let normal = normalise_replace(paths, &prior, &planned).unwrap();
     assert_eq!(normal, [Path::root("a"), Path::root("c"), index, key]);
     let nowhere = Path::root("m").attribute("other").index(3);
