@@ -13,13 +13,6 @@ pub enum Step {
     Index(i64),
 }
 
-impl Step {
-    /// The element at this position.
-    pub fn position(index: usize) -> Self {
-        Self::Index(i64::try_from(index).unwrap_or(i64::MAX))
-    }
-}
-
 /// The way from the resource's root to a value. The root itself is the empty path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(pub Vec<Step>);
@@ -47,7 +40,7 @@ impl Path {
     /// This path and one list index more.
     #[must_use]
     pub fn index(mut self, index: usize) -> Self {
-        self.0.push(Step::position(index));
+        self.0.push(Step::Index(i64::try_from(index).unwrap_or(i64::MAX)));
         self
     }
 }
