@@ -21,7 +21,7 @@ pub mod provider;
 pub mod resource;
 pub mod schema;
 pub mod serve;
-mod server;
+pub mod server;
 pub mod timeouts;
 pub mod types;
 pub mod value;
