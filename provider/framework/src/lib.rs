@@ -24,6 +24,7 @@ pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod server;
+pub mod server;
 pub mod timeouts;
 pub mod types;
 pub mod value;

@@ -159,6 +159,91 @@ pub(crate) fn with_defaults(attributes: &[Attribute], config: &Value) -> Value {
     Value::Map(filled.collect())
 }
 
+/// The object with null for each attribute that it does not name.
+pub(crate) fn with_all_attributes(attributes: &[Attribute], value: Value) -> Value {
+    match value {
+        Value::Map(mut items) => {
+            for attribute in attributes {
+                items.entry(attribute.name.to_owned()).or_default();
+            }
+            Value::Map(items)
+        }
+        other => other,
+    }
+}
+
+/// The value with null for its write-only attributes.
+pub(crate) fn without_write_only(attributes: &[Attribute], value: Value) -> Value {
+    let Value::Map(mut items) = value else { return value };
+    for attribute in attributes {
+        let Some(item) = items.get_mut(attribute.name) else { continue };
+        match &attribute.kind {
+            _ if attribute.write_only => *item = Value::Null,
+            Kind::Plain(_) => {}
+            Kind::Nested(nesting, attributes) => {
+                *item = match (nesting, std::mem::take(item)) {
+                    (Nesting::Map, Value::Map(items)) => Value::Map(
+                        items.into_iter().map(|(key, item)| (key, without_write_only(attributes, item))).collect(),
+                    ),
+                    (_, Value::List(items)) => {
+                        Value::List(items.into_iter().map(|item| without_write_only(attributes, item)).collect())
+                    }
+                    (_, item) => without_write_only(attributes, item),
+                };
+            }
+        }
+    }
+    Value::Map(items)
+}
+
+/// A new state with the values that mean the same as those of the state before put back, so that another spelling is
+/// neither drift nor a result that differs from the plan.
+pub(crate) fn with_kept_spelling(attributes: &[Attribute], before: &Value, after: Value) -> Value {
+    let mut after = match after {
+        Value::Map(after) => after,
+        other => return other,
+    };
+    let Some(before) = before.as_map() else { return Value::Map(after) };
+    for attribute in attributes {
+        let old = member(before, attribute.name);
+        if let Some(new) = after.get_mut(attribute.name)
+            && !old.is_null()
+            && !old.is_unknown()
+        {
+            *new = kept_spelling(attribute, old, std::mem::take(new));
+        }
+    }
+    Value::Map(after)
+}
+
+fn kept_spelling(attribute: &Attribute, before: &Value, after: Value) -> Value {
+    if let Some(same) = attribute.same
+        && !after.is_null()
+        && before.is_wholly_known()
+        && after.is_wholly_known()
+        && same(before, &after)
+    {
+        return before.clone();
+    }
+    let Kind::Nested(nesting, attributes) = &attribute.kind else { return after };
+    match (nesting, after) {
+        (Nesting::Single, after) => with_kept_spelling(attributes, before, after),
+        (Nesting::Map, Value::Map(items)) => {
+            let keep = |(key, item): (String, Value)| {
+                let item = with_kept_spelling(attributes, before.get(&key), item);
+                (key, item)
+            };
+            Value::Map(items.into_iter().map(keep).collect())
+        }
+        (Nesting::List, Value::List(items)) => {
+            let before = before.as_list().unwrap_or_default();
+            let keep = |(i, item)| with_kept_spelling(attributes, before.get(i).unwrap_or(&Value::Null), item);
+            Value::List(items.into_iter().enumerate().map(keep).collect())
+        }
+        (_, after) => after,
+    }
+}
+
 /// The default as a value.
 pub(crate) fn default_value(attribute: &Attribute) -> Option<Value> {
     match attribute.default {

@@ -31,6 +31,16 @@ pub(crate) struct Violation {
     pub(crate) text: String,
 }
 
+/// A broken rule of the object as a whole.
+pub(crate) fn whole(rule: &'static str, text: &str) -> Violation {
+    Violation { rule, path: Path::default(), text: text.to_owned() }
+}
+
+/// A path of the replace list that leads to no attribute.
+pub(crate) fn nowhere(path: Path) -> Violation {
+    Violation { rule: "P10", path, text: "a replacement is asked for because of an attribute that does not exist".into() }
+}
+
 /// How many broken rules of one response are told.
 const MOST: usize = 10;
 

@@ -278,3 +278,16 @@ fn the_replace_list_is_sorted_unique_and_only_of_changes() {
     assert!(normalise_replace(vec![nowhere], &prior, &planned).is_ok(), "inside an unknown anything may be");
     assert_eq!(normalise_replace(lost, &Value::Null, &planned), Ok(vec![]), "a create replaces nothing");
 }
+
+#[test]
+fn another_spelling_is_put_back_at_every_depth() {
+    let attributes = [text("sql", Mode::Optional).same(same_case), text("name", Mode::Optional), columns(Nesting::Map)];
+    let before = json!({"sql": "select 1", "name": "a", "columns": {"a": {"type": "int"}, "gone": {"type": "int"}}});
+    let after = json!({"sql": "SELECT 1", "name": "A", "columns": {"a": {"type": "INT"}, "new": {"type": "INT"}}});
+    let kept = json!({"sql": "select 1", "name": "A", "columns": {"a": {"type": "int"}, "new": {"type": "INT"}}});
+    assert_eq!(with_kept_spelling(&attributes, &value(&before), value(&after)), value(&kept));
+    for (before, after) in [(json!({"sql": null}), json!({"sql": "x"})), (json!({"sql": "?"}), json!({"sql": "x"}))] {
+        assert_eq!(with_kept_spelling(&attributes, &value(&before), value(&after)), value(&after));
+    }
+    assert_eq!(with_kept_spelling(&attributes, &Value::Null, value(&after)), value(&after));
+}
