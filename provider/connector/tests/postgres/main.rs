@@ -1,3 +1,4 @@
 //! What the connector does to a real server.
 
 mod rows;
+mod source;
