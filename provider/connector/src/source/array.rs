@@ -8,7 +8,7 @@ pub(super) enum Element {
     /// The element's text form.
     Text(String),
     /// One more dimension.
-    List(Vec<Element>),
+    List(Vec<Self>),
 }
 
 /// Reads `{1,NULL,"a b"}`, `{{1,2},{3,4}}` or `[0:1]={1,2}`; `None` when the text is no such literal.

@@ -101,7 +101,9 @@ pub(super) fn unify(scalar: Scalar, is_array: bool, values: &mut [&mut Value]) -
     }
     let mut kind = scalar.kind();
     if scalar == Scalar::Number && values.iter().any(|value| holds_text(value)) {
-        values.iter_mut().for_each(|value| numbers_to_text(value));
+        for value in values.iter_mut() {
+            numbers_to_text(value);
+        }
         kind = Kind::String;
     }
     (0..dimensions).fold(kind, |kind, _| Kind::List(Box::new(kind)))

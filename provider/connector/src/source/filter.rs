@@ -72,7 +72,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Result<Piece<'_>, &'static str>> {
         let piece = match first {
             '\'' => quoted(rest, '\'', false).map(Piece::Literal).ok_or("a string literal"),
             'e' | 'E' if !in_word && rest[1..].starts_with('\'') => {
-                quoted(&rest[1..], '\'', true).map(|q| Piece::Literal(&rest[..q.len() + 1])).ok_or("a string literal")
+                quoted(&rest[1..], '\'', true).map(|q| Piece::Literal(&rest[..=q.len()])).ok_or("a string literal")
             }
             '"' => quoted(rest, '"', false).map(Piece::Opaque).ok_or("a quoted name"),
             '$' if !in_word => match dollar_tag(rest) {

@@ -57,7 +57,7 @@ pub enum Kind {
     /// Text.
     String,
     /// A list.
-    List(Box<Kind>),
+    List(Box<Self>),
 }
 
 /// A column of a result.

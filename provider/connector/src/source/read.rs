@@ -161,17 +161,14 @@ fn selected<'a>(query: &SourceQuery, relation: &'a Relation) -> Result<Vec<&'a L
 fn statement(query: &SourceQuery, relation: &Relation, columns: &[&LiveColumn]) -> (String, String) {
     let names = quote_idents(columns.iter().map(|column| column.name.as_str()));
     let head = format!("select {names} from {}", query.table);
-    let mut tail = String::new();
     let order: Vec<String> = if query.order_by.is_empty() {
         relation.primary_key.iter().map(|name| quote_ident(name)).collect()
     } else {
         query.order_by.iter().map(ToString::to_string).collect()
     };
-    if !order.is_empty() {
-        tail.push_str(&format!(" order by {}", order.join(", ")));
-    }
+    let order = if order.is_empty() { String::new() } else { format!(" order by {}", order.join(", ")) };
     // One row more than is allowed shows that there are more.
-    tail.push_str(&format!(" limit {}", query.limit.unwrap_or(DEFAULT_LIMIT + 1)));
+    let tail = format!("{order} limit {}", query.limit.unwrap_or(DEFAULT_LIMIT + 1));
     match &query.filter {
         // The line break ends a comment at the end of the condition.
         Some(text) => {

@@ -15,6 +15,9 @@ const MOST_FAULTS: usize = 20;
 /// How deep references are followed.
 const MAX_DEPTH: usize = 64;
 
+/// A key word, when a number is beyond the bound that it gives, and what to say then.
+type Bound = (&'static str, fn(f64, f64) -> bool, &'static str);
+
 /// The schema of a record.
 #[derive(Clone, Debug)]
 pub struct RecordCheck {
@@ -131,7 +134,7 @@ impl RecordCheck {
             }
         }
         if let Some(number) = value.as_f64().filter(|_| value.is_number()) {
-            let bounds: [(&str, fn(f64, f64) -> bool, &str); 4] = [
+            let bounds: [Bound; 4] = [
                 ("minimum", |n, bound| n < bound, "is less than"),
                 ("maximum", |n, bound| n > bound, "is greater than"),
                 ("exclusiveMinimum", |n, bound| n <= bound, "is not greater than"),
