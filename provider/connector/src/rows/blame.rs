@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** no row is blamed unless the server's words fit exactly one declared row.
 
-use super::value::shortened;
 use super::{Cell, DeclaredRow, DeclaredRows, RowGroup};
 use crate::error::{Blame, Error, RowLabel};
 
@@ -37,12 +36,7 @@ pub(super) fn of_copy(error: Error, table: &str, group: &RowGroup) -> Error {
         })
     };
     let column = group.columns.iter().filter(named).max_by_key(|name| name.len()).cloned();
-    let value = column.as_ref().and_then(|name| value_of(group, row, name)).map(shortened);
-    let error = error.blame(Blame::Row(row.label.clone(), column));
-    match value {
-        Some(value) if error.advised().is_none() => error.advice(format!("The value is {value:?}.")),
-        _ => error,
-    }
+    error.blame(Blame::Row(row.label.clone(), column))
 }
 
 /// An error of a statement that writes rows: constraints name the values that they refuse.
