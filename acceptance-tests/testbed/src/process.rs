@@ -119,11 +119,12 @@ impl Drop for Running {
         if !self.group && self.ends_within(Duration::from_secs(1)) {
             return;
         }
-        for (signal, seconds) in [("INT", 10), ("TERM", 5), ("KILL", 5)] {
-            self.signal(signal);
-            if self.ends_within(Duration::from_secs(seconds)) {
-                break;
-            }
+        // The CLIs stop in order on the first SIGINT only; a shell with a child of its own hears only SIGTERM.
+        let kindly = if self.group { "INT" } else { "TERM" };
+        self.signal(kindly);
+        if !self.ends_within(Duration::from_secs(10)) {
+            self.signal("KILL");
+            self.ends_within(Duration::from_secs(5));
         }
         if self.group {
             // What the child started may not have listened; the group's id is ours as long as anything is left of it.

@@ -53,7 +53,7 @@ fn within(seconds: u64, what: &str, mut come_true: impl FnMut() -> bool) {
 
 /// Starts a `testbed run` whose command says where the server is and then waits; returns the server's address.
 fn running(command: &mut Command) -> (Child, String, PathBuf) {
-    let script = "echo $TESTBED_PG18 $TESTBED_TMP; sleep 1000";
+    let script = "echo $TESTBED_PG18 $TESTBED_TMP; exec sleep 60";
     let mut child =
         command.args(["run", "--pg", "18", "--", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
