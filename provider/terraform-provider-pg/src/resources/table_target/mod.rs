@@ -1,6 +1,7 @@
 //! The resource `pg_table_target`: a table and its declared rows.
 
 mod declared_rows;
+mod inferred;
 mod memory;
 mod model;
 mod plan;
@@ -41,7 +42,7 @@ impl Resource<Data> for TableTarget {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        for attribute in ["record_schema", "column_overrides", "rows_file", "csv_null"] {
+        for attribute in ["rows_file", "csv_null"] {
             if !config.get(attribute).is_null() {
                 diagnostics.push(
                     Diagnostic::error(
@@ -52,19 +53,25 @@ impl Resource<Data> for TableTarget {
                 );
             }
         }
-        if config.get("columns").is_null() && config.get("record_schema").is_null() {
-            diagnostics.push(
-                Diagnostic::error(
-                    "Missing columns",
-                    "Exactly one of columns and record_schema must be set, and neither is.",
-                )
-                .at(Path::root("columns")),
-            );
+        let fault = match (config.get("columns").is_null(), config.get("record_schema").is_null()) {
+            (true, true) => Some(("columns", "Exactly one of columns and record_schema must be set, and neither is.")),
+            (false, false) => Some(("record_schema", "Only one of columns and record_schema can be set.")),
+            (false, true) if !config.get("column_overrides").is_null() => {
+                Some(("column_overrides", "column_overrides belongs to record_schema; with columns, say it there."))
+            }
+            _ => None,
+        };
+        if let Some((attribute, detail)) = fault {
+            diagnostics.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root(attribute)));
         }
         if diagnostics.has_error() {
             return;
         }
-        let spec = plan::declared_spec(config, config);
+        let complete = match inferred::complete(config, &Value::Null) {
+            Ok(complete) => complete,
+            Err(faults) => return diagnostics.extend(faults),
+        };
+        let spec = plan::declared_spec(&complete, config);
         if let Some(spec) = &spec {
             let faults = spec.faults();
             if !faults.is_empty() {

@@ -13,6 +13,7 @@ pub fn path(blame: &Blame) -> Path {
     use pg_connector::error::RowLabel;
     match blame {
         Blame::Attribute(name) => Path::root(name),
+        Blame::Element(attribute, element) => Path::root(attribute).key(element),
         Blame::Column(name, None) => Path::root("columns").key(name),
         Blame::Column(name, Some(part)) => Path::root("columns").key(name).attribute(part),
         Blame::Row(label, column) => {

@@ -9,6 +9,7 @@ use pg_connector::{Error, TableName};
 use tfplugin::{Context, Diagnostic, Diagnostics, Path, Plan, PlanRequest, Refinement, Value};
 
 use super::declared_rows::{self, Rows};
+use super::inferred;
 use super::memory::Memory;
 use super::model;
 use crate::diagnostics;
@@ -21,7 +22,15 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
         Err(diagnostics) => return diagnostics,
     };
     let creating = request.prior.is_null();
-    fill(&mut plan.value, request.config, request.prior, &memory);
+    match inferred::complete(request.config, request.prior) {
+        Ok(complete) if request.config.get("columns").is_null() => plan.value.set("columns", complete.get("columns").clone()),
+        Ok(_) => fill_columns(&mut plan.value, request.config, request.prior, &memory),
+        Err(diagnostics) => return diagnostics,
+    }
+    if request.config.get("comment").is_null() {
+        let kept = if memory.manages_comment() { Value::Null } else { request.prior.get("comment").clone() };
+        plan.value.set("comment", kept);
+    }
     let desired = declared_spec(&plan.value, request.config);
     if let Some(spec) = &desired {
         let faults = spec.faults();
@@ -64,13 +73,9 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     diagnostics
 }
 
-/// Gives the attributes that the schema's rules leave open their values: nullability, defaults and comments.
-fn fill(value: &mut Value, config: &Value, prior: &Value, memory: &Memory) {
+/// Gives what the schema's rules leave open in columns its value: nullability, defaults and comments.
+fn fill_columns(value: &mut Value, config: &Value, prior: &Value, memory: &Memory) {
     let primary_key = model::names(value.get("primary_key"));
-    if config.get("comment").is_null() {
-        let comment = if memory.manages_comment() { Value::Null } else { prior.get("comment").clone() };
-        value.set("comment", comment);
-    }
     let Value::Map(attributes) = value else { return };
     let Some(Value::Map(columns)) = attributes.get_mut("columns") else { return };
     for (name, column) in columns {
@@ -89,9 +94,13 @@ fn fill(value: &mut Value, config: &Value, prior: &Value, memory: &Memory) {
     }
 }
 
-/// The declaration of a plan. Defaults and comments count only where the configuration sets them.
+/// The declaration of a plan. Defaults and comments count only where the configuration sets them; inferred columns come
+/// in the order of the record schema.
 pub fn declared_spec(planned: &Value, config: &Value) -> Option<TableSpec> {
     let mut spec = model::spec(planned)?;
+    if let Ok(Some(inferred)) = inferred::columns(config) {
+        spec.columns.sort_by_key(|c| inferred.iter().position(|i| i.name == c.name));
+    }
     let configured = config.get("columns");
     for column in &mut spec.columns {
         if configured.get(&column.name).get("default").is_null() {
