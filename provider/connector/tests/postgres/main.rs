@@ -1,0 +1,5 @@
+//! The connector against real servers.
+
+mod connect;
+mod locks;
+mod sessions;
