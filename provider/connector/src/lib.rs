@@ -8,12 +8,13 @@
 //! I/O. Files may only use files above them in this list.
 
 pub mod attachment;
-pub mod record_schema;
 pub mod catalog;
 pub mod database;
 pub mod error;
 pub mod name;
 pub mod pg_type;
+pub mod record_schema;
+pub mod row_file;
 pub mod rows;
 pub mod settings;
 pub mod source;

@@ -69,8 +69,8 @@ pub fn infer(
             _ => inferred.type_name.to_owned(),
         };
         let optional = !required.contains(&name.as_str()) && property.get("default").is_none();
-        let nullable = !primary_key.contains(name)
-            && change.and_then(|c| c.nullable).unwrap_or(inferred.allows_null || optional);
+        let nullable =
+            !primary_key.contains(name) && change.and_then(|c| c.nullable).unwrap_or(inferred.allows_null || optional);
         columns.push(ColumnSpec { name: name.clone(), type_name, nullable, default: None, comment: None });
     }
     if !faults.is_empty() {
@@ -90,13 +90,16 @@ pub fn property_names(schema: &str) -> Result<Vec<String>, Vec<Error>> {
 fn fault(message: impl Into<String>) -> Vec<Error> {
     vec![
         Error::new(DOING, message)
-            .advice("record_schema takes the JSON Schema of an object with properties, as schemars or Pydantic print it")
+            .advice(
+                "record_schema takes the JSON Schema of an object with properties, as schemars or Pydantic print it",
+            )
             .blame(Blame::Attribute("record_schema")),
     ]
 }
 
 fn record(document: &Value) -> Result<(&Map<String, Value>, Vec<&str>), Vec<Error>> {
-    let root = resolve(document, document, 0).ok_or_else(|| fault("the schema refers to a definition it does not have"))?;
+    let root =
+        resolve(document, document, 0).ok_or_else(|| fault("the schema refers to a definition it does not have"))?;
     let Some(properties) = root.get("properties").and_then(Value::as_object).filter(|p| !p.is_empty()) else {
         return Err(fault("the schema describes no object with properties"));
     };
@@ -173,9 +176,8 @@ fn shape(document: &Value, schema: &Value, depth: usize) -> Shape {
 
 /// A choice between schemas: null and one other is that other, a number or text is how decimals are printed.
 fn one_of(document: &Value, members: &[Value], depth: usize) -> Shape {
-    let is_null = |m: &Value| {
-        resolve(document, m, depth).is_some_and(|m| m.get("type").and_then(Value::as_str) == Some("null"))
-    };
+    let is_null =
+        |m: &Value| resolve(document, m, depth).is_some_and(|m| m.get("type").and_then(Value::as_str) == Some("null"));
     let (nulls, others): (Vec<&Value>, Vec<&Value>) = members.iter().partition(|m| is_null(m));
     let type_of = |m: &Value| m.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     match others.as_slice() {
@@ -212,9 +214,10 @@ fn simple(type_name: &str, keys: &Map<String, Value>) -> Shape {
         ("string", "partial-date-time") => "timestamp without time zone",
         ("string", "duration") => "interval",
         ("string", "decimal") => "numeric",
-        ("string", "ip" | "ipv4" | "ipv6" | "ipvanyaddress" | "ipv4interface" | "ipv6interface" | "ipvanyinterface") => {
-            "inet"
-        }
+        (
+            "string",
+            "ip" | "ipv4" | "ipv6" | "ipvanyaddress" | "ipv4interface" | "ipv6interface" | "ipvanyinterface",
+        ) => "inet",
         ("string", "ipv4network" | "ipv6network" | "ipvanynetwork") => "cidr",
         ("string", _) => "text",
         ("array", _) => return Shape { array: true, ..Shape::of(JSONB) },

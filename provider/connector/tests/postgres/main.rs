@@ -1,5 +1,9 @@
-//! The connector against real servers.
+//! What the connector does to a real server.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connect;
 mod locks;
+mod rows;
 mod sessions;
+mod source;
