@@ -13,12 +13,15 @@ pub mod database;
 pub mod error;
 pub mod name;
 pub mod pg_type;
+pub mod record_schema;
+pub mod row_file;
 pub mod rows;
 pub mod settings;
 pub mod source;
 pub mod spec;
 pub mod step;
 pub mod table;
+mod tls;
 pub mod vector_index;
 
 pub use database::{Database, Scope, Session, TableLock};

@@ -1,0 +1,112 @@
+//! The border between the connector's words and the protocol's: errors become diagnostics, contexts become scopes.
+//!
+//! **Invariant:** this is the only file that turns a [`pg_connector::Error`] into something a user sees.
+
+use std::fmt::Write as _;
+
+use pg_connector::table::Warning;
+use pg_connector::{Blame, Database, Error, Scope};
+use tfplugin::{Configured, Context, Diagnostic, Diagnostics, Path};
+
+use crate::provider_block::Data;
+
+/// The message for a failed operation: what was tried, what the server said, what to do next, and the attribute.
+pub fn error(error: &Error, path: &dyn Fn(&Blame) -> Path) -> Diagnostic {
+    let mut detail = sentence(error.message());
+    if let Some(server) = error.server() {
+        for (label, text) in [("Detail", &server.detail), ("Hint", &server.hint), ("Context", &server.context)] {
+            if let Some(text) = text {
+                let _ = write!(detail, "\n{label}: {text}");
+            }
+        }
+        let _ = write!(detail, "\nSQLSTATE: {}", server.sqlstate);
+    }
+    if let Some(statement) = error.failed_statement() {
+        let _ = write!(detail, "\n\nThe statement was:\n{statement}");
+    }
+    if let Some(advice) = error.advised() {
+        let _ = write!(detail, "\n\n{}", sentence(advice));
+    }
+    let diagnostic = Diagnostic::error(format!("Cannot {}", error.doing()), detail);
+    match error.blamed() {
+        Some(blame) => diagnostic.at(path(blame)),
+        None => diagnostic,
+    }
+}
+
+/// The messages for several failures.
+pub fn errors<'a>(errors: impl IntoIterator<Item = &'a Error>, path: &dyn Fn(&Blame) -> Path) -> Diagnostics {
+    Diagnostics(errors.into_iter().map(|e| error(e, path)).collect())
+}
+
+/// The message for something that the user should know.
+pub fn warning(warning: &Warning) -> Diagnostic {
+    Diagnostic::warning(warning.summary, warning.detail.clone())
+}
+
+/// The limits of the running operation, as the connector takes them.
+pub fn scope(context: &Context<Data>) -> Scope {
+    Scope::until(context.cancel.clone(), context.deadline)
+}
+
+/// The configured database; an error where the provider's configuration is not known.
+pub fn database(context: &Context<Data>) -> Result<&Database, Diagnostics> {
+    match &context.provider {
+        Configured::Known(data) => Ok(&data.database),
+        Configured::Unknown(names) => Err(Diagnostic::error(
+            "The provider's configuration is not known yet",
+            format!(
+                "The database is needed now, but these attributes of the provider block are only known after apply: {}. \
+                 Apply the resources that they come from first, for example with -target.",
+                names.join(", ")
+            ),
+        )
+        .into()),
+        Configured::Not => Err(Diagnostic::error(
+            "The provider is not configured",
+            "The database was needed before the provider was configured. This is a bug in the provider; please report it.",
+        )
+        .into()),
+    }
+}
+
+/// The database where it is known; `None` in a plan whose provider configuration is still unknown.
+pub fn known_database(context: &Context<Data>) -> Option<&Data> {
+    match &context.provider {
+        Configured::Known(data) => Some(data),
+        _ => None,
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.trim_end().chars();
+    let mut sentence: String =
+        chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    if !sentence.ends_with(['.', '!', '?', ':', ')']) && !sentence.is_empty() {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_what_where_and_what_next() {
+        let failure = Error::new("create table public.t", "it exists already")
+            .statement("create table public.t ()")
+            .advice("import it")
+            .blame(Blame::Attribute("table_name"));
+        let diagnostic = error(&failure, &|blame| match blame {
+            Blame::Attribute(name) => Path::root(name),
+            _ => Path::default(),
+        });
+        assert_eq!(diagnostic.summary, "Cannot create table public.t");
+        assert_eq!(
+            diagnostic.detail,
+            "It exists already.\n\nThe statement was:\ncreate table public.t ()\n\nImport it."
+        );
+        assert_eq!(diagnostic.path, Path::root("table_name"));
+    }
+}
