@@ -200,7 +200,7 @@ fn identity(name: &str) -> Value {
 
 impl Thing {
     /// The planned thing with what the database computes.
-    fn finish(&self, planned: &Value, revision: i64) -> Value {
+    fn finish(planned: &Value, revision: i64) -> Value {
         let mut value = planned.clone();
         value.set("id", format!("thing:{}", planned.get("name").as_str().unwrap()).into());
         value.set("revision", revision.into());
@@ -324,7 +324,7 @@ impl Resource<Data> for Thing {
     async fn create(&self, context: &Context<Data>, config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
         self.world.trouble(context, "create").await?;
         self.world.note(format!("created with password {:?}", config.get("password").as_str().unwrap_or("none")));
-        let mut value = self.finish(&plan.value, 1);
+        let mut value = Self::finish(&plan.value, 1);
         let name = value.get("name").as_str().unwrap().to_owned();
         if self.world.is("partial create") {
             let state = State { value, private: plan.private, identity: plan.identity };
@@ -354,7 +354,7 @@ impl Resource<Data> for Thing {
         plan: Plan,
     ) -> Result<State, ApplyFailure> {
         self.world.trouble(context, "update").await?;
-        let mut value = self.finish(&plan.value, prior.get("revision").as_i64().unwrap() + 1);
+        let mut value = Self::finish(&plan.value, prior.get("revision").as_i64().unwrap() + 1);
         let name = value.get("name").as_str().unwrap().to_owned();
         self.world.things.lock().unwrap().insert(name.clone(), value.clone());
         self.break_result(&mut value);
