@@ -115,6 +115,13 @@ impl Error {
         self
     }
 
+    /// Says better what happened than the server did, whose words remain in [`Error::server`].
+    #[must_use]
+    pub fn because(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {

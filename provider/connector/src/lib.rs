@@ -21,6 +21,7 @@ pub mod source;
 pub mod spec;
 pub mod step;
 pub mod table;
+mod tls;
 pub mod vector_index;
 
 pub use database::{Database, Scope, Session, TableLock};

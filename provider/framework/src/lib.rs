@@ -21,6 +21,8 @@ pub mod provider;
 pub mod resource;
 pub mod schema;
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod server;
 pub mod timeouts;
 pub mod types;
