@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod connect;
+mod locks;
 mod rows;
+mod sessions;
 mod source;
