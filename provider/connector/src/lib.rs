@@ -17,6 +17,7 @@ pub mod rows;
 pub mod settings;
 pub mod source;
 pub mod spec;
+pub mod sql_text;
 pub mod step;
 pub mod table;
 pub mod vector_index;
