@@ -45,6 +45,8 @@ pub struct ServerError {
 pub enum Blame {
     /// A named attribute of the declaration, such as `primary_key` or `setup_sql`.
     Attribute(&'static str),
+    /// An element of a map attribute, such as one of `column_overrides`.
+    Element(&'static str, String),
     /// A column, and of it the attribute (`type`, `nullable`, …), where one is to blame.
     Column(String, Option<&'static str>),
     /// An inline row by its label or index, and the column, where one is to blame.

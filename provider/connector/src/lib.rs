@@ -13,6 +13,8 @@ pub mod database;
 pub mod error;
 pub mod name;
 pub mod pg_type;
+pub mod record_schema;
+pub mod row_file;
 pub mod rows;
 pub mod settings;
 pub mod source;

@@ -80,7 +80,8 @@ pub fn known_database(context: &Context<Data>) -> Option<&Data> {
 
 fn sentence(text: &str) -> String {
     let mut chars = text.trim_end().chars();
-    let mut sentence: String = chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    let mut sentence: String =
+        chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
     if !sentence.ends_with(['.', '!', '?', ':', ')']) && !sentence.is_empty() {
         sentence.push('.');
     }

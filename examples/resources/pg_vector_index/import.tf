@@ -1,0 +1,4 @@
+import {
+  to = pg_vector_index.embedding
+  id = "shop.products__vector__embedding"
+}

@@ -1,0 +1,236 @@
+//! The resource `pg_table_target`: a table and its declared rows.
+
+mod declared_rows;
+mod inferred;
+mod memory;
+mod model;
+mod plan;
+pub mod schema;
+
+use async_trait::async_trait;
+use pg_connector::catalog::RelationKind;
+use pg_connector::table::{self, Applied, TableChange};
+use pg_connector::{Error, TableName};
+use tfplugin::{
+    ApplyFailure, Attribute, Context, Diagnostic, Diagnostics, ImportId, Mode, Path, Plan, PlanRequest, Private,
+    Resource, Schema, State, Type, Value,
+};
+
+use self::memory::Memory;
+use crate::diagnostics;
+use crate::provider_block::Data;
+
+/// The resource.
+#[derive(Debug)]
+pub struct TableTarget;
+
+#[async_trait]
+impl Resource<Data> for TableTarget {
+    fn name(&self) -> &'static str {
+        "pg_table_target"
+    }
+
+    fn schema(&self) -> Schema {
+        schema::schema()
+    }
+
+    fn identity(&self) -> Vec<Attribute> {
+        vec![
+            Attribute::new("schema_name", Type::String, Mode::Required, "The schema of the table."),
+            Attribute::new("table_name", Type::String, Mode::Required, "The name of the table."),
+        ]
+    }
+
+    fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
+        for attribute in ["rows_file", "csv_null"] {
+            if !config.get(attribute).is_null() {
+                diagnostics.push(
+                    Diagnostic::error(
+                        "Attribute is not available yet",
+                        format!("{attribute} is not available yet in this version of the provider."),
+                    )
+                    .at(Path::root(attribute)),
+                );
+            }
+        }
+        let fault = match (config.get("columns").is_null(), config.get("record_schema").is_null()) {
+            (true, true) => Some(("columns", "Exactly one of columns and record_schema must be set, and neither is.")),
+            (false, false) => Some(("record_schema", "Only one of columns and record_schema can be set.")),
+            (false, true) if !config.get("column_overrides").is_null() => {
+                Some(("column_overrides", "column_overrides belongs to record_schema; with columns, say it there."))
+            }
+            _ => None,
+        };
+        if let Some((attribute, detail)) = fault {
+            diagnostics.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root(attribute)));
+        }
+        if diagnostics.has_error() {
+            return;
+        }
+        let complete = match inferred::complete(config, &Value::Null) {
+            Ok(complete) => complete,
+            Err(faults) => return diagnostics.extend(faults),
+        };
+        let spec = plan::declared_spec(&complete, config);
+        if let Some(spec) = &spec {
+            let faults = spec.faults();
+            if !faults.is_empty() {
+                diagnostics.extend(diagnostics::errors(&faults, &model::path));
+                return;
+            }
+        }
+        if let Err(faults) = declared_rows::declared(config.get("rows"), spec.as_ref()) {
+            diagnostics.extend(faults);
+        }
+    }
+
+    async fn plan(&self, context: &Context<Data>, request: PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
+        plan::plan(context, request, plan).await
+    }
+
+    async fn plan_destroy(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Diagnostics {
+        let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
+        let consent = prior.get("force_destroy").as_bool() == Some(true);
+        let drop = match Memory::from_private(private).and_then(|memory| plan::table_drop(prior, &memory, consent)) {
+            Ok(drop) => drop,
+            Err(diagnostics) => return diagnostics,
+        };
+        match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
+            Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
+            Err(errors) => diagnostics::errors(&errors, &model::path),
+        }
+    }
+
+    async fn read(&self, context: &Context<Data>, mut state: State) -> Result<Option<State>, Diagnostics> {
+        let database = diagnostics::database(context)?;
+        let Some(name) = model::table_name(&state.value) else {
+            return Err(Diagnostic::error("Cannot read the table's state", "It names no table.").into());
+        };
+        let mut memory = Memory::from_private(&state.private)?;
+        let spec = model::spec(&state.value);
+        let rows = declared_rows::declared(state.value.get("rows"), spec.as_ref()).ok();
+        let watched = rows
+            .as_ref()
+            .and_then(declared_rows::Rows::known)
+            .filter(|_| memory.rows_digest.is_some() && state.value.get("row_drift").as_str() != Some("none"));
+        let rows = spec.as_ref().zip(watched);
+        let found = table::read(database, &diagnostics::scope(context), &name, rows).await.map_err(one)?;
+        let Some((observed, digest)) = found else { return Ok(None) };
+        if !matches!(observed.kind, RelationKind::Table | RelationKind::PartitionedTable) {
+            context.warn(Diagnostic::warning(
+                "The table was replaced by something else",
+                format!("{name} is no table any more, so it counts as gone."),
+            ));
+            return Ok(None);
+        }
+        let mut columns = model::columns(&observed, state.value.get("columns"));
+        memory.show_drift(&observed, &mut columns);
+        state.value.set("columns", columns);
+        state.value.set("primary_key", Value::from(observed.primary_key.clone()));
+        if memory.manages_comment() || state.value.get("id").is_null() {
+            state.value.set("comment", observed.comment.clone().into());
+        }
+        if watched.is_some() && digest != memory.rows_digest {
+            state.value.set("rows_digest", Value::from("drifted"));
+        }
+        state.value.set("id", Value::from(name.to_string()));
+        state.identity = identity(&name);
+        memory.observed = Some(observed);
+        memory.write(&mut state.private);
+        Ok(Some(state))
+    }
+
+    async fn create(&self, context: &Context<Data>, config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
+        apply(context, &Value::Null, config, plan).await
+    }
+
+    async fn update(
+        &self,
+        context: &Context<Data>,
+        prior: &Value,
+        config: &Value,
+        plan: Plan,
+    ) -> Result<State, ApplyFailure> {
+        apply(context, prior, config, plan).await
+    }
+
+    async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
+        let database = diagnostics::database(context)?;
+        let memory = Memory::from_private(private)?;
+        let consent = memory.force_destroy.unwrap_or_else(|| prior.get("force_destroy").as_bool() == Some(true));
+        let drop = plan::table_drop(prior, &memory, consent)?;
+        let warnings = table::drop(database, &diagnostics::scope(context), &drop).await.map_err(one)?;
+        warnings.iter().for_each(|w| context.warn(diagnostics::warning(w)));
+        Ok(())
+    }
+
+    async fn import(&self, _context: &Context<Data>, id: ImportId) -> Result<State, Diagnostics> {
+        let name = match id {
+            ImportId::Id(id) => {
+                id.parse::<TableName>().map_err(|fault| Diagnostic::error("Invalid import id", format!("{fault}.")))?
+            }
+            ImportId::Identity(identity) => model::table_name(&identity)
+                .ok_or_else(|| Diagnostic::error("Invalid import identity", "It needs schema_name and table_name."))?,
+        };
+        Ok(imported(&name))
+    }
+}
+
+async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
+    let database = diagnostics::database(context)?;
+    let extension = diagnostics::known_database(context).is_some_and(|data| data.create_vector_extension);
+    let memory = Memory::from_private(&plan.private)?;
+    let change = plan::known_change(&plan.value, config, prior, &memory, extension)?;
+    let digest_rows = plan.value.get("row_drift").as_str() != Some("none");
+    let steps = agreed_steps(&change, &plan.value)?;
+    let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
+        .await
+        .map_err(|error| ApplyFailure::from(one(error)))?;
+    applied.warnings.iter().for_each(|w| context.warn(diagnostics::warning(w)));
+    Ok(state_after(plan, change, &applied, steps))
+}
+
+/// The steps of the change; an error when the plan that the user saw holds others.
+fn agreed_steps(change: &TableChange, planned: &Value) -> Result<Value, Diagnostics> {
+    let steps = model::steps(&table::plan(change).steps);
+    let shown = planned.get("steps");
+    if shown.is_wholly_known() && *shown != steps {
+        return Err(Diagnostic::error(
+            "The plan no longer holds",
+            format!("The statements for {} are not those that the plan showed. Nothing was written; plan again.", change.desired.name),
+        )
+        .into());
+    }
+    Ok(steps)
+}
+
+fn state_after(plan: Plan, change: TableChange, applied: &Applied, steps: Value) -> State {
+    let name = change.desired.name.clone();
+    let mut value = plan.value;
+    value.set("id", Value::from(name.to_string()));
+    value.set("steps", steps);
+    let mut private = plan.private;
+    Memory::after(applied, change.desired).write(&mut private);
+    State { value, private, identity: identity(&name) }
+}
+
+/// What an import knows before the first read.
+fn imported(name: &TableName) -> State {
+    let mut value = Value::object(schema::schema().attributes.iter().map(|a| (a.name, Value::Null)));
+    value.set("schema_name", Value::from(name.schema.as_str()));
+    value.set("table_name", Value::from(name.name.as_str()));
+    value.set("managed_by", Value::from("system"));
+    value.set("row_drift", Value::from("digest"));
+    value.set("force_destroy", Value::Bool(false));
+    value.set("row_count", Value::from(0));
+    value.set("steps", Value::List(Vec::new()));
+    State { value, private: Private::default(), identity: identity(name) }
+}
+
+fn identity(name: &TableName) -> Value {
+    Value::object([("schema_name", Value::from(name.schema.as_str())), ("table_name", Value::from(name.name.as_str()))])
+}
+
+fn one(error: Error) -> Diagnostics {
+    diagnostics::error(&error, &model::path).into()
+}

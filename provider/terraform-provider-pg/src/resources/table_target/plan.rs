@@ -1,0 +1,233 @@
+//! The plan of a table: computed attributes, steps, and what the live database forbids.
+//!
+//! **Invariant:** what is planned derives from the configuration, the prior state and its bookkeeping alone; the live
+//! database may only add errors and warnings.
+
+use pg_connector::spec::TableSpec;
+use pg_connector::table::{self, TableChange, TableDrop};
+use pg_connector::{Error, TableName};
+use tfplugin::{Context, Diagnostic, Diagnostics, Path, Plan, PlanRequest, Refinement, Value};
+
+use super::declared_rows::{self, Rows};
+use super::inferred;
+use super::memory::Memory;
+use super::model;
+use crate::diagnostics;
+use crate::provider_block::Data;
+
+/// Refines the plan of a create or an update.
+pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
+    let memory = match Memory::from_private(request.private) {
+        Ok(memory) => memory,
+        Err(diagnostics) => return diagnostics,
+    };
+    let creating = request.prior.is_null();
+    match inferred::complete(request.config, request.prior) {
+        Ok(complete) if request.config.get("columns").is_null() => plan.value.set("columns", complete.get("columns").clone()),
+        Ok(_) => fill_columns(&mut plan.value, request.config, request.prior, &memory),
+        Err(diagnostics) => return diagnostics,
+    }
+    if request.config.get("comment").is_null() {
+        let kept = if memory.manages_comment() { Value::Null } else { request.prior.get("comment").clone() };
+        plan.value.set("comment", kept);
+    }
+    let desired = declared_spec(&plan.value, request.config);
+    if let Some(spec) = &desired {
+        let faults = spec.faults();
+        if !faults.is_empty() {
+            return diagnostics::errors(&faults, &model::path);
+        }
+    }
+    let rows = match declared_rows::declared(request.config.get("rows"), desired.as_ref()) {
+        Ok(rows) => rows,
+        Err(diagnostics) => return diagnostics,
+    };
+    plan.value.set("row_count", rows.count());
+    plan.value.set("rows_digest", rows.digest());
+    plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), request.prior));
+    let moved = !creating && !plan.replace.is_empty();
+    let change = desired.filter(|_| !moved).and_then(|desired| change(desired, rows, request.prior, &memory, plan));
+    let Some(change) = change else {
+        plan.value.set("steps", Value::unknown());
+        keep_consent(plan, creating || moved);
+        return if moved { veto_replace(context, &request, plan, &memory).await } else { Diagnostics::default() };
+    };
+
+    let decided = table::plan(&change);
+    if !decided.refusals.is_empty() {
+        return diagnostics::errors(&decided.refusals, &model::path);
+    }
+    let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).collect());
+    plan.value.set("steps", request.prior.get("steps").clone());
+    if creating || !decided.steps.is_empty() || plan.value != *request.prior {
+        plan.value.set("steps", model::steps(&decided.steps));
+    }
+    plan.replace.extend(decided.replace.iter().map(|attribute| Path::root(attribute)));
+    let replacing = !creating && !plan.replace.is_empty();
+    keep_consent(plan, creating || replacing);
+    if replacing {
+        diagnostics.extend(veto_replace(context, &request, plan, &memory).await);
+    } else if creating || !decided.steps.is_empty() {
+        diagnostics.extend(veto(context, &change, creating).await);
+    }
+    diagnostics
+}
+
+/// Gives what the schema's rules leave open in columns its value: nullability, defaults and comments.
+fn fill_columns(value: &mut Value, config: &Value, prior: &Value, memory: &Memory) {
+    let primary_key = model::names(value.get("primary_key"));
+    let Value::Map(attributes) = value else { return };
+    let Some(Value::Map(columns)) = attributes.get_mut("columns") else { return };
+    for (name, column) in columns {
+        let configured = config.get("columns").get(name);
+        if configured.get("nullable").is_null() {
+            let nullable = primary_key.as_ref().map_or_else(Value::unknown, |key| Value::Bool(!key.contains(name)));
+            column.set("nullable", nullable);
+        }
+        for attribute in ["default", "comment"] {
+            if configured.get(attribute).is_null() {
+                let ours = memory.manages(name, attribute);
+                let kept = prior.get("columns").get(name).get(attribute).clone();
+                column.set(attribute, if ours { Value::Null } else { kept });
+            }
+        }
+    }
+}
+
+/// The declaration of a plan. Defaults and comments count only where the configuration sets them; inferred columns come
+/// in the order of the record schema.
+pub fn declared_spec(planned: &Value, config: &Value) -> Option<TableSpec> {
+    let mut spec = model::spec(planned)?;
+    if let Ok(Some(inferred)) = inferred::columns(config) {
+        spec.columns.sort_by_key(|c| inferred.iter().position(|i| i.name == c.name));
+    }
+    let configured = config.get("columns");
+    for column in &mut spec.columns {
+        if configured.get(&column.name).get("default").is_null() {
+            column.default = None;
+        }
+        if configured.get(&column.name).get("comment").is_null() {
+            column.comment = None;
+        }
+    }
+    if config.get("comment").is_null() {
+        spec.comment = None;
+    }
+    Some(spec)
+}
+
+/// The change that a plan stands for; `None` while the rows are unknown.
+fn change(desired: TableSpec, rows: Rows, prior: &Value, memory: &Memory, plan: &Plan) -> Option<TableChange> {
+    let rows = match rows {
+        Rows::None => None,
+        Rows::Known(rows) => Some(rows),
+        Rows::Unknown(_) => return None,
+    };
+    let before = model::spec(prior);
+    let owned = declared_rows::declared(prior.get("rows"), before.as_ref()).ok().and_then(|rows| rows.known().cloned());
+    Some(TableChange {
+        desired,
+        prior: before.and_then(|spec| memory.prior_spec(spec)),
+        observed: if prior.is_null() { None } else { memory.observed.clone() },
+        rows,
+        owned,
+        rows_drifted: prior.get("rows_digest").as_str() == Some("drifted"),
+        force_destroy: plan.value.get("force_destroy").as_bool() == Some(true),
+        create_vector_extension: true,
+    })
+}
+
+/// The change that a planned value stands for at apply, when everything is known.
+pub fn known_change(
+    planned: &Value,
+    config: &Value,
+    prior: &Value,
+    memory: &Memory,
+    create_vector_extension: bool,
+) -> Result<TableChange, Diagnostics> {
+    let desired = declared_spec(planned, config);
+    let rows = declared_rows::declared(config.get("rows"), desired.as_ref())?;
+    let plan = Plan { value: planned.clone(), ..Plan::default() };
+    desired
+        .and_then(|desired| change(desired, rows, prior, memory, &plan))
+        .map(|change| TableChange { create_vector_extension, ..change })
+        .ok_or_else(|| {
+            Diagnostic::error(
+                "The table's declaration is not known at apply",
+                "Some attribute is still unknown although everything should be known now. This is a bug; please report it.",
+            )
+            .into()
+        })
+}
+
+/// The drop that the prior state and its bookkeeping stand for.
+pub fn table_drop(prior: &Value, memory: &Memory, force_destroy: bool) -> Result<TableDrop, Diagnostics> {
+    let Some(declared) = model::spec(prior) else {
+        return Err(Diagnostic::error(
+            "Cannot read the table's state",
+            "The state of the table is not complete. Remove it from the state and import the table again.",
+        )
+        .into());
+    };
+    let owned = declared_rows::declared(prior.get("rows"), Some(&declared))?.known().cloned();
+    Ok(TableDrop { declared, observed: memory.observed.clone(), owned, force_destroy })
+}
+
+fn planned_id(name: Option<&TableName>, prior: &Value) -> Value {
+    match (name, prior.get("id").as_str()) {
+        (Some(name), Some(id)) if id.parse::<TableName>().as_ref() == Ok(name) => Value::from(id),
+        (Some(name), _) => Value::Unknown(Refinement {
+            not_null: Some(true),
+            prefix: Some(name.to_string()),
+            ..Refinement::default()
+        }),
+        (None, _) => Value::Unknown(Refinement { not_null: Some(true), ..Refinement::default() }),
+    }
+}
+
+/// The delete half of a replacement is told by planned private state whether the new configuration consents.
+fn keep_consent(plan: &mut Plan, replaces: bool) {
+    plan.private.remove("force_destroy");
+    if replaces {
+        let consent = plan.value.get("force_destroy").as_bool() == Some(true);
+        plan.private.insert("force_destroy".to_owned(), consent.into());
+    }
+}
+
+async fn veto(context: &Context<Data>, change: &TableChange, creating: bool) -> Diagnostics {
+    let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
+    match table::veto(&data.database, &diagnostics::scope(context), change).await {
+        Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
+        Err(errors) => objections(&errors, creating),
+    }
+}
+
+async fn veto_replace(
+    context: &Context<Data>,
+    request: &PlanRequest<'_>,
+    plan: &Plan,
+    memory: &Memory,
+) -> Diagnostics {
+    let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
+    let consent = plan.value.get("force_destroy").as_bool() == Some(true);
+    let drop = match table_drop(request.prior, memory, consent) {
+        Ok(drop) => drop,
+        Err(diagnostics) => return diagnostics,
+    };
+    match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
+        Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
+        Err(errors) => objections(&errors, false),
+    }
+}
+
+/// A plan that creates may be made before its server exists; then apply asks again.
+fn objections(errors: &[Error], creating: bool) -> Diagnostics {
+    match errors {
+        [error] if creating && error.is_connect() => Diagnostic::warning(
+            "The plan was made without the database",
+            format!("It could not be checked against the live database: {}. Apply checks again.", error.message()),
+        )
+        .into(),
+        _ => diagnostics::errors(errors, &model::path),
+    }
+}

@@ -1,0 +1,255 @@
+//! The attributes of `pg_table_target`, as data.
+
+use pg_connector::name::name_fault;
+use pg_connector::pg_type;
+use tfplugin::{Attribute, Default, Diagnostic, Diagnostics, Mode, Nesting, Path, Schema, Type, Value};
+
+use crate::resources::timeouts;
+
+/// The schema of `pg_table_target`.
+pub fn schema() -> Schema {
+    Schema {
+        version: 0,
+        description: "A Postgres table and the rows that are declared for it.\n\n\
+            The plan shows every statement in `steps`; apply runs exactly these, in one transaction wherever Postgres \
+            allows, or refuses. Data that this resource does not own is never destroyed unless `force_destroy = true`.",
+        attributes: vec![
+            Attribute::new(
+                "schema_name",
+                Type::String,
+                Mode::Optional,
+                "The schema of the table. It is created if missing and never dropped. Defaults to `public`.",
+            )
+            .default(Default::String("public"))
+            .replace()
+            .validate(name),
+            Attribute::new("table_name", Type::String, Mode::Required, "The name of the table, case-sensitive.")
+                .replace()
+                .validate(name),
+            Attribute::new(
+                "comment",
+                Type::String,
+                Mode::OptionalComputed,
+                "The table's comment. One that was never set here is left alone.",
+            )
+            .keep_prior(),
+            Attribute::new(
+                "managed_by",
+                Type::String,
+                Mode::Optional,
+                "`system` (the default): this resource creates, alters and drops the table. `user`: the table must \
+                 exist and fit; only rows are written, and a column or key that does not match is an error.",
+            )
+            .default(Default::String("system"))
+            .validate(managed_by),
+            columns(),
+            Attribute::new(
+                "primary_key",
+                Type::List(Box::new(Type::String)),
+                Mode::Required,
+                "The names of the primary key's columns, in order. A change replaces the table.",
+            ),
+            Attribute::new(
+                "record_schema",
+                Type::String,
+                Mode::Optional,
+                "A JSON Schema of one record, as schemars or Pydantic print it; the columns are inferred from it. \
+                 Conflicts with `columns`.",
+            ),
+            column_overrides(),
+            Attribute::new(
+                "rows",
+                Type::Dynamic,
+                Mode::Optional,
+                "Rows that must be there: a list or a map of objects. The keys of a map are only labels for readable \
+                 diffs. Rows that are no longer declared are deleted, rows that were never declared are left alone. A \
+                 cell that a row leaves out gets the column's default and is not compared.",
+            ),
+            Attribute::new(
+                "rows_file",
+                Type::String,
+                Mode::Optional,
+                "Path of a file with the rows: `.jsonl`, `.ndjson` or `.csv`, also with `.gz`. The state keeps a digest \
+                 and a count, never the rows. Conflicts with `rows`.",
+            ),
+            Attribute::new(
+                "csv_null",
+                Type::String,
+                Mode::Optional,
+                "The text that means null in a CSV file. By default that is the empty field without quotes.",
+            ),
+            Attribute::new(
+                "row_drift",
+                Type::String,
+                Mode::Optional,
+                "Whether refresh looks for declared rows that were changed or deleted by others: `digest` (the default) \
+                 compares a digest that the server computes, `none` does not look.",
+            )
+            .default(Default::String("digest"))
+            .validate(row_drift),
+            Attribute::new(
+                "force_destroy",
+                Type::Bool,
+                Mode::Optional,
+                "Consent to destroy or overwrite data that this resource does not own: rows and columns that are not \
+                 declared here. Defaults to `false`.",
+            )
+            .default(Default::Bool(false)),
+            timeouts::attribute(),
+            Attribute::new(
+                "id",
+                Type::String,
+                Mode::Computed,
+                "`schema.table`, quoted as in SQL where needed. Other resources refer to the table by it.",
+            ),
+            Attribute::new("row_count", Type::Number, Mode::Computed, "How many rows are declared."),
+            Attribute::new(
+                "rows_digest",
+                Type::String,
+                Mode::Computed,
+                "A digest of the declared rows; `drifted` after a refresh that found them changed in the database.",
+            ),
+            steps(),
+        ],
+    }
+}
+
+/// The computed list of statements, as tables and vector indexes have it.
+pub fn steps() -> Attribute {
+    Attribute::nested(
+        "steps",
+        Nesting::List,
+        vec![
+            Attribute::new(
+                "sql",
+                Type::String,
+                Mode::Computed,
+                "The statement. String literals of defaults and comments are masked; rows never appear.",
+            ),
+            Attribute::new("lock", Type::String, Mode::Computed, "The strongest lock that it takes on the table."),
+            Attribute::new(
+                "hazards",
+                Type::List(Box::new(Type::String)),
+                Mode::Computed,
+                "The harm it can do: `rewrites table`, `scans table`, `destroys data`, `blocks writes`.",
+            ),
+            Attribute::new(
+                "skippable",
+                Type::Bool,
+                Mode::Computed,
+                "Whether apply leaves it out when it finds that it is not needed.",
+            ),
+        ],
+        Mode::Computed,
+        "The statements that the apply runs, in order; in the state those of the last apply.",
+    )
+}
+
+fn columns() -> Attribute {
+    Attribute::nested(
+        "columns",
+        Nesting::Map,
+        vec![
+            Attribute::new(
+                "type",
+                Type::String,
+                Mode::Required,
+                "The type, as in SQL: `bigint`, `numeric(10,2)`, `vector(384)`, `text[]`. Spelling is no difference: \
+                 `int8` is `bigint`.",
+            )
+            .same(same_type)
+            .validate(column_type),
+            Attribute::new(
+                "nullable",
+                Type::Bool,
+                Mode::OptionalComputed,
+                "Whether the column may hold null. Defaults to `true`, for columns of the primary key to `false`.",
+            )
+            .keep_prior(),
+            Attribute::new(
+                "default",
+                Type::String,
+                Mode::OptionalComputed,
+                "The default, an SQL expression such as `now()` or `'new'`. One that was never set here is left alone.",
+            )
+            .keep_prior(),
+            Attribute::new(
+                "comment",
+                Type::String,
+                Mode::OptionalComputed,
+                "The column's comment. One that was never set here is left alone.",
+            )
+            .keep_prior(),
+        ],
+        Mode::OptionalComputed,
+        "The columns by name. Exactly one of `columns` and `record_schema` must be set; with `record_schema` this holds \
+         what was inferred. Live columns that were never declared here are left alone.",
+    )
+    .keep_prior()
+}
+
+fn column_overrides() -> Attribute {
+    Attribute::nested(
+        "column_overrides",
+        Nesting::Map,
+        vec![
+            Attribute::new("type", Type::String, Mode::Optional, "The type, instead of the inferred one.")
+                .validate(column_type),
+            Attribute::nested(
+                "vector",
+                Nesting::Single,
+                vec![
+                    Attribute::new("dimension", Type::Number, Mode::Required, "The number of dimensions."),
+                    Attribute::new(
+                        "dtype",
+                        Type::String,
+                        Mode::Optional,
+                        "`float32` (the default) for `vector`, `float16` for `halfvec`.",
+                    ),
+                ],
+                Mode::Optional,
+                "Makes the column a vector. Conflicts with `type`.",
+            ),
+            Attribute::new("nullable", Type::Bool, Mode::Optional, "Whether the column may hold null."),
+        ],
+        Mode::Optional,
+        "What `record_schema` cannot say about its columns, by column name.",
+    )
+}
+
+fn same_type(a: &Value, b: &Value) -> bool {
+    matches!((a.as_str(), b.as_str()), (Some(a), Some(b)) if pg_type::same_type(a, b))
+}
+
+fn name(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
+    if let Some(fault) = value.as_str().and_then(name_fault) {
+        diagnostics.push(Diagnostic::error("Invalid name", format!("{path}: {fault}.")).at(path.clone()));
+    }
+}
+
+fn managed_by(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
+    one_of(value, &["system", "user"], path, diagnostics);
+}
+
+fn row_drift(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
+    one_of(value, &["digest", "none"], path, diagnostics);
+}
+
+fn column_type(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
+    if let Some(Err(fault)) = value.as_str().map(pg_type::parse) {
+        diagnostics.push(Diagnostic::error("Invalid column type", format!("{path}: {fault}.")).at(path.clone()));
+    }
+}
+
+/// Checks that a text is one of these.
+pub fn one_of(value: &Value, allowed: &[&str], path: &Path, diagnostics: &mut Diagnostics) {
+    if let Some(text) = value.as_str()
+        && !allowed.contains(&text)
+    {
+        let list = allowed.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(", ");
+        diagnostics.push(
+            Diagnostic::error("Invalid value", format!("{path} cannot be {text:?}; it must be one of {list}."))
+                .at(path.clone()),
+        );
+    }
+}
