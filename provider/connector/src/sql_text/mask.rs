@@ -7,7 +7,12 @@ use super::lexer::{Kind, Lexeme, lex};
 
 const MASK: &str = "'***'";
 
-/// The text with its literals masked, and where a byte offset of the original went.
+/// The text with its literals and comments masked.
+pub fn mask_literals(text: &str) -> String {
+    mask(text, 0).0
+}
+
+/// The text with its literals and comments masked, and where a byte offset of the original went.
 pub fn mask(text: &str, at: usize) -> (String, usize) {
     let mut masked = String::with_capacity(text.len());
     let mut went = None;
@@ -70,7 +75,7 @@ fn is_code(before: &[Lexeme<'_>]) -> bool {
 }
 
 /// The literals that follow the word `password`, without their quotes.
-pub fn passwords(text: &str) -> Vec<String> {
+fn passwords(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut follows = false;
     for lexeme in lex(text).iter().filter(|l| !l.is_blank()) {

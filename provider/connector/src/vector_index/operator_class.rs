@@ -130,13 +130,13 @@ pub fn of_operator_class(class: &str) -> Option<(VectorType, Metric)> {
 }
 
 /// The metrics that a method can use for some of these types.
-pub fn metrics(types: &[VectorType], method: Method) -> Vec<Metric> {
+pub(super) fn metrics(types: &[VectorType], method: Method) -> Vec<Metric> {
     let served = |metric: &Metric| types.iter().any(|ty| operator_class(*ty, *metric, method).is_some());
     Metric::ALL.iter().copied().filter(served).collect()
 }
 
 /// The greatest number of dimensions that an index can hold; `None` where only the type itself sets a limit.
-pub fn max_dimensions(ty: VectorType) -> Option<u32> {
+pub(super) fn max_dimensions(ty: VectorType) -> Option<u32> {
     match ty {
         VectorType::Vector => Some(2_000),
         VectorType::Halfvec => Some(4_000),
@@ -146,7 +146,7 @@ pub fn max_dimensions(ty: VectorType) -> Option<u32> {
 }
 
 /// Whether the operator class needs at least two dimensions: ivfflat's centres are unit vectors there.
-pub fn needs_two_dimensions(ty: VectorType, metric: Metric, method: Method) -> bool {
+pub(super) fn needs_two_dimensions(ty: VectorType, metric: Metric, method: Method) -> bool {
     method == Method::Ivfflat
         && matches!(ty, VectorType::Vector | VectorType::Halfvec)
         && matches!(metric, Metric::Cosine | Metric::Ip)

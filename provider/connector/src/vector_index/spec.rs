@@ -448,7 +448,7 @@ mod tests {
     #[test]
     fn each_fault_is_named_with_what_is_valid() {
         type Change = fn(&mut Declaration);
-        let cases: [(Change, &str, &str); 26] = [
+        let cases: [(Change, &str, &str); 27] = [
             (|d| d.metric = text("manhattan"), "metric", "valid: cosine, l2, ip, l1, hamming, jaccard"),
             (|d| d.method = text("btree"), "method", "valid: ivfflat, hnsw"),
             (|d| d.quantize = text("int8"), "quantize", "valid: half, binary"),
@@ -473,9 +473,10 @@ mod tests {
             (|d| (d.subvector, d.quantize) = (Given::Now(4_001), text("half")), "subvector", "4000 with quantize"),
             (|d| d.table = text("t"), "table", "exactly two parts"),
             (|d| d.column = text(""), "column", "cannot be empty"),
-            (|d| d.name = Given::Now("x".repeat(54)), "name", "has 64 bytes"),
+            (|d| d.name = Given::Now("x".repeat(53)), "name", "has 64 bytes"),
             (|d| d.predicate = text("  -- nothing"), "where", "empty"),
-            (|d| d.predicate = text("true); drop table t; --"), "where", "semicolon"),
+            (|d| d.predicate = text("true); drop table t; --"), "where", "no partner"),
+            (|d| d.predicate = text("a; b"), "where", "semicolon"),
             (|d| d.predicate = text("true) with (m = 3"), "where", "no partner"),
             (|d| d.predicate = text("a = 'x"), "where", "no end"),
             (|d| d.predicate = text("WHERE a"), "where", "without the word where"),
