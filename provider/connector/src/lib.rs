@@ -22,6 +22,7 @@ pub mod spec;
 pub mod sql_text;
 pub mod step;
 pub mod table;
+mod tls;
 pub mod vector_index;
 
 pub use database::{Database, Scope, Session, TableLock};

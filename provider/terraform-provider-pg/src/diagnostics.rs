@@ -46,7 +46,7 @@ pub fn warning(warning: &Warning) -> Diagnostic {
 
 /// The limits of the running operation, as the connector takes them.
 pub fn scope(context: &Context<Data>) -> Scope {
-    Scope { cancel: context.cancel.clone(), deadline: context.deadline }
+    Scope::until(context.cancel.clone(), context.deadline)
 }
 
 /// The configured database; an error where the provider's configuration is not known.

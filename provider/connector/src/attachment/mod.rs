@@ -5,6 +5,9 @@
 //! **Invariant:** neither text is ever logged, and the session that ran one never returns to the pool: what it set
 //! (a role, a search path, a temporary table) must not reach other statements.
 
+mod report;
+mod run;
 mod spec;
 
+pub use run::{ChangeFailure, change, create, destroy, read};
 pub use spec::{Attachment, OnTeardownError, Text, faults};

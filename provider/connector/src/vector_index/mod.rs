@@ -1,5 +1,6 @@
 //! pgvector indexes: what they should be, what is there, and how one becomes the other without queries missing an index.
 
+mod catalog;
 mod key;
 mod operator_class;
 mod plan;

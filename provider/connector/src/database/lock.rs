@@ -1,0 +1,185 @@
+//! One at a time on each table: a mutex in this process, an advisory lock across processes.
+//!
+//! **Invariant:** the mutex comes first, then all connections at once, then the advisory lock, which is only ever asked
+//! for and never waited for on the server: a session that waits for it holds a snapshot, and deadlocks with a
+//! concurrent index build that waits for that snapshot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::OwnedMutexGuard;
+use tokio_postgres::SimpleQueryMessage;
+
+use super::connection::Connection;
+use super::pool::Pool;
+use super::retry::Backoff;
+use super::scope::Scope;
+use super::session::Session;
+use crate::error::Error;
+use crate::name::TableName;
+
+/// Keeps every other statement of ours on that table waiting, in this process and in others.
+#[derive(Debug)]
+pub struct TableLock {
+    table: TableName,
+    guard: Option<OwnedMutexGuard<()>>,
+    holder: Holder,
+}
+
+/// What holds the cross-process half of the lock.
+#[derive(Debug)]
+enum Holder {
+    /// Each transaction takes it for itself.
+    EachTransaction,
+    /// A second session, in a transaction that does nothing else.
+    Idle(Session),
+    /// The session that does the work; returning it to the pool releases the lock.
+    WorkingSession,
+}
+
+impl TableLock {
+    /// The table.
+    pub fn table(&self) -> &TableName {
+        &self.table
+    }
+
+    /// Whether transactions have to take the cross-process lock.
+    pub(super) fn is_taken_by_transactions(&self) -> bool {
+        matches!(self.holder, Holder::EachTransaction)
+    }
+}
+
+impl Drop for TableLock {
+    fn drop(&mut self) {
+        if let (Holder::Idle(session), Some(guard)) = (&mut self.holder, self.guard.take()) {
+            session.keep(guard);
+        }
+    }
+}
+
+/// See [`super::Database::lock_table`].
+pub(super) async fn for_transactions(
+    pool: &Arc<Pool>,
+    table: &TableName,
+    scope: &Scope,
+) -> Result<(TableLock, Session), Error> {
+    let guard = mutex(pool, table, scope).await?;
+    let [session] = pool.sessions(scope).await?;
+    Ok((TableLock { table: table.clone(), guard: Some(guard), holder: Holder::EachTransaction }, session))
+}
+
+/// See [`super::Database::lock_table_outside_transactions`].
+pub(super) async fn outside_transactions(
+    pool: &Arc<Pool>,
+    table: &TableName,
+    scope: &Scope,
+) -> Result<(TableLock, Session), Error> {
+    let guard = mutex(pool, table, scope).await?;
+    let (holder, session) = if pool.settings().max_connections == 1 {
+        let [session] = pool.sessions(scope).await?;
+        session.lock_session(table).await?;
+        (Holder::WorkingSession, session)
+    } else {
+        let [mut holder, session] = pool.sessions(scope).await?;
+        holder.lock_in_idle_transaction(table).await?;
+        (Holder::Idle(holder), session)
+    };
+    session
+        .batch_execute("set lock_timeout = 0; set statement_timeout = 0;")
+        .await
+        .map_err(|error| scope.explain(Error::postgres(doing(table), &error)))?;
+    Ok((TableLock { table: table.clone(), guard: Some(guard), holder }, session))
+}
+
+async fn mutex(pool: &Pool, table: &TableName, scope: &Scope) -> Result<OwnedMutexGuard<()>, Error> {
+    let mutex = pool.table(table);
+    scope.run(&format!("{}: another operation of this run is still working on it", doing(table)), mutex.lock_owned()).await
+}
+
+fn doing(table: &TableName) -> String {
+    format!("lock table {table}")
+}
+
+/// The advisory lock's key: the same in every process and database.
+fn key(table: &TableName) -> i64 {
+    let mut digest = Sha256::new();
+    for part in ["terraform-provider-pg", &table.schema, &table.name] {
+        // No name holds a NUL, so the parts cannot run into each other.
+        digest.update(part);
+        digest.update([0]);
+    }
+    let digest = digest.finalize();
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(bytes)
+}
+
+/// Asks for the lock inside a transaction until it is granted.
+pub(super) async fn poll(
+    scope: &Scope,
+    table: &TableName,
+    ask: impl AsyncFn(&str) -> Result<bool, tokio_postgres::Error>,
+) -> Result<(), Error> {
+    poll_with(scope, table, "pg_catalog.pg_try_advisory_xact_lock", ask).await
+}
+
+/// Asks for the lock for the whole session until it is granted.
+pub(super) async fn poll_session(scope: &Scope, table: &TableName, connection: &Connection) -> Result<(), Error> {
+    poll_with(scope, table, "pg_catalog.pg_try_advisory_lock", async |sql| {
+        Ok(connection.answer(sql).await?.as_deref() == Some("t"))
+    })
+    .await
+}
+
+/// Starts a transaction that does nothing but hold the lock. Server-side limits on idle and long transactions do not
+/// apply to it: the work it guards may take hours.
+pub(super) async fn begin_idle(scope: &Scope, table: &TableName, connection: &Connection) -> Result<(), Error> {
+    connection
+        .client
+        .batch_execute(
+            "begin; select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name in \
+             ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')",
+        )
+        .await
+        .map_err(|error| scope.explain(Error::postgres(doing(table), &error)))?;
+    poll(scope, table, async |sql| Ok(connection.answer(sql).await?.as_deref() == Some("t"))).await
+}
+
+async fn poll_with(
+    scope: &Scope,
+    table: &TableName,
+    function: &str,
+    ask: impl AsyncFn(&str) -> Result<bool, tokio_postgres::Error>,
+) -> Result<(), Error> {
+    let sql = format!("select {function}({})", key(table));
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
+    loop {
+        match ask(&sql).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(scope.explain(Error::postgres(doing(table), &error))),
+        }
+        let waiting = format!("{}: another run of this provider is still working on it", doing(table));
+        scope.run(&waiting, backoff.wait()).await?;
+    }
+}
+
+/// Whether the answer to the question is yes.
+pub(super) fn granted(messages: &[SimpleQueryMessage]) -> bool {
+    messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_stable_and_tell_tables_apart() {
+        // Another process, perhaps of another version, must come to the same key.
+        assert_eq!(key(&TableName::new("public", "products")), PRODUCTS);
+        assert_ne!(key(&TableName::new("a", "bc")), key(&TableName::new("ab", "c")));
+    }
+
+    const PRODUCTS: i64 = 0;
+}

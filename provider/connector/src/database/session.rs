@@ -1,0 +1,199 @@
+//! A connection lent to one operation.
+//!
+//! **Invariant:** a session goes back to the pool clean (no transaction, no statement running, its settings as they
+//! began) or is closed; either way its place in the pool is free only afterwards.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{Client, Transaction};
+
+use super::connection::{Connection, millis};
+use super::lock::{self, TableLock};
+use super::pool::Pool;
+use super::scope::Scope;
+use super::watchdog::Watchdog;
+use crate::error::Error;
+
+/// A connection taken from the pool for one operation; it returns to the pool clean, or not at all. While it is out,
+/// what runs in it is cancelled on the server when the operation is cancelled or its time is up.
+#[derive(Debug)]
+pub struct Session {
+    lent: Option<Lent>,
+    scope: Scope,
+    watchdog: Watchdog,
+    lock_timeout: Option<Duration>,
+    statement_timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Lent {
+    connection: Connection,
+    pool: Arc<Pool>,
+    permit: OwnedSemaphorePermit,
+    in_transaction: bool,
+    /// Whether the connection must not be used again.
+    spoilt: bool,
+    /// What is to be released only once the server has released what the session holds.
+    keeps: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// What the server remarked while statements ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// `NOTICE`, `WARNING`, `INFO`, …
+    pub severity: String,
+    /// The SQLSTATE.
+    pub sqlstate: String,
+    /// The primary message.
+    pub message: String,
+    /// DETAIL.
+    pub detail: Option<String>,
+    /// HINT.
+    pub hint: Option<String>,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection, scope: Scope, pool: Arc<Pool>, permit: OwnedSemaphorePermit) -> Self {
+        let watchdog = Watchdog::new(scope.clone(), connection.canceller());
+        let (lock_timeout, statement_timeout) = (pool.settings().lock_timeout, pool.settings().statement_timeout);
+        let lent = Lent { connection, pool, permit, in_transaction: false, spoilt: false, keeps: None };
+        Self { lent: Some(lent), scope, watchdog, lock_timeout, statement_timeout }
+    }
+
+    /// Starts a transaction with the configured timeouts, also where a pooler forgets session settings. Dropping it
+    /// rolls it back.
+    pub async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        let doing = "start a transaction";
+        let set = self.set_local();
+        let transaction = self.lent_mut().connection.client.transaction().await.map_err(|e| Error::postgres(doing, &e))?;
+        if !set.is_empty() {
+            transaction.batch_execute(&set).await.map_err(|e| Error::postgres(doing, &e))?;
+        }
+        Ok(transaction)
+    }
+
+    /// Starts a transaction as [`Session::begin`] does, and in it takes the table's cross-process lock, asking again
+    /// until it is granted or the operation has to stop. Where `lock` holds it already, nothing is taken.
+    pub async fn begin_locked(&mut self, lock: &TableLock) -> Result<Transaction<'_>, Error> {
+        let scope = self.scope.clone();
+        let transaction = self.begin().await?;
+        if lock.is_taken_by_transactions() {
+            lock::poll(&scope, lock.table(), async |sql| {
+                let messages = transaction.simple_query(sql).await?;
+                Ok(lock::granted(&messages))
+            })
+            .await?;
+        }
+        Ok(transaction)
+    }
+
+    /// Takes what the server remarked since the last call.
+    pub fn take_notices(&self) -> Vec<Notice> {
+        self.lent().connection.take_notices()
+    }
+
+    /// Closes the connection instead of giving it back: what foreign SQL did to it must not reach other operations.
+    pub fn discard(mut self) {
+        self.lent_mut().spoilt = true;
+    }
+
+    /// The limits of the operation that has the session.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Puts the session under other limits: for clearing up after the first ones have ended. A cancel request that is
+    /// already on its way may still arrive, so the first statement should be one that can be repeated.
+    pub fn watch(&mut self, scope: &Scope) {
+        let barked = self.watchdog.stop();
+        self.scope = scope.clone();
+        self.watchdog = Watchdog::new(scope.clone(), self.lent().connection.canceller());
+        self.watchdog.inherit(barked);
+    }
+
+    /// Asks for the table's lock until it is granted, for the session rather than a transaction.
+    pub(super) async fn lock_session(&self, table: &crate::name::TableName) -> Result<(), Error> {
+        lock::poll_session(&self.scope, table, &self.lent().connection).await
+    }
+
+    /// Starts a transaction that does nothing but hold the table's lock until the session is dropped.
+    pub(super) async fn lock_in_idle_transaction(
+        &mut self,
+        table: &crate::name::TableName,
+    ) -> Result<(), Error> {
+        self.lent_mut().in_transaction = true;
+        lock::begin_idle(&self.scope, table, &self.lent().connection).await
+    }
+
+    /// Keeps the mutex locked until the server has released what this session holds.
+    pub(super) fn keep(&mut self, guard: tokio::sync::OwnedMutexGuard<()>) {
+        self.lent_mut().keeps = Some(guard);
+    }
+
+    fn set_local(&self) -> String {
+        [("lock_timeout", self.lock_timeout), ("statement_timeout", self.statement_timeout)]
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("set local {name} = {};", millis(value?))))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[expect(clippy::expect_used, reason = "only drop takes it out")]
+    fn lent(&self) -> &Lent {
+        self.lent.as_ref().expect("the session is still lent")
+    }
+
+    #[expect(clippy::expect_used, reason = "only drop takes it out")]
+    fn lent_mut(&mut self) -> &mut Lent {
+        self.lent.as_mut().expect("the session is still lent")
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Self::Target {
+        &self.lent().connection.client
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.lent_mut().connection.client
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let barked = self.watchdog.stop();
+        let Some(Lent { connection, pool, permit, in_transaction, spoilt, keeps }) = self.lent.take() else { return };
+        // Without a runtime the connection's own task is gone, and with it the connection.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if barked || spoilt || connection.client.is_closed() {
+                connection.close().await;
+            } else if let Some(connection) = connection.reset(in_transaction).await {
+                pool.put_back(connection);
+            }
+            drop(keeps);
+            drop(permit);
+        });
+    }
+}
+
+impl From<&DbError> for Notice {
+    fn from(notice: &DbError) -> Self {
+        Self {
+            severity: notice.severity().to_owned(),
+            sqlstate: notice.code().code().to_owned(),
+            message: notice.message().to_owned(),
+            detail: notice.detail().map(str::to_owned),
+            hint: notice.hint().map(str::to_owned),
+        }
+    }
+}
