@@ -48,7 +48,7 @@ pub async fn create(database: &Database, scope: &Scope, attachment: &Attachment)
         return set_up_step_by_step(database, scope, attachment).await;
     }
     in_transaction(database, scope, attachment, async |transaction| {
-        require_table(transaction, attachment).await?;
+        require_table(transaction.client(), attachment).await?;
         set_up(transaction, attachment).await?;
         Ok(Vec::new())
     })
@@ -68,7 +68,7 @@ pub async fn change(
     }
     if old.transactional && new.transactional {
         let changed = in_transaction(database, scope, new, async |transaction| {
-            require_table(transaction, new).await?;
+            require_table(transaction.client(), new).await?;
             let warnings = tear_down_or_warn(transaction, old, new.on_teardown_error).await?;
             set_up(transaction, new).await?;
             Ok(warnings)
@@ -124,9 +124,10 @@ async fn in_transaction(
         session.take_notices();
         let mut transaction = session.begin_locked(&lock).await?;
         let warnings = work(&mut transaction).await.map_err(|error| scope.explain(error))?;
-        transaction.commit().await.map_err(|error| {
-            scope.explain(Error::postgres(format!("commit {}", attachment.title()), &error))
-        })?;
+        transaction
+            .commit()
+            .await
+            .map_err(|error| scope.explain(Error::postgres(format!("commit {}", attachment.title()), &error)))?;
         Ok(warnings)
     })
     .await;
@@ -256,16 +257,13 @@ async fn table_exists(client: &Client, attachment: &Attachment) -> Result<bool, 
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-async fn require_table(client: &impl std::ops::Deref<Target = Client>, attachment: &Attachment) -> Result<(), Error> {
+async fn require_table(client: &Client, attachment: &Attachment) -> Result<(), Error> {
     if table_exists(client, attachment).await? {
         return Ok(());
     }
-    Err(Error::new(
-        format!("set up {}", attachment.title()),
-        format!("there is no table {}", attachment.table),
-    )
-    .advice("declare the table, or correct `table`")
-    .blame(Blame::Attribute("table")))
+    Err(Error::new(format!("set up {}", attachment.title()), format!("there is no table {}", attachment.table))
+        .advice("declare the table, or correct `table`")
+        .blame(Blame::Attribute("table")))
 }
 
 /// Whether the check returns a row. It runs read-only, and nothing of it stays.

@@ -131,7 +131,9 @@ impl Dialer {
     async fn try_host(&self, host: &Host, wanted: TargetSessionAttrs) -> Result<Connection, Error> {
         let password = match (&self.settings.password, &host.password) {
             (Password::Text(text), _) => Some(text.clone()),
-            (Password::Command(command), _) => Some(password_command::run(command, self.settings.connect_timeout).await?),
+            (Password::Command(command), _) => {
+                Some(password_command::run(command, self.settings.connect_timeout).await?)
+            }
             (Password::None, from_pgpass) => from_pgpass.clone(),
         };
         let mut config = config(&self.settings, host);
@@ -408,6 +410,7 @@ fn several(doing: &str, mut failures: Vec<Error>) -> Error {
 /// Why a server of that version is not supported.
 fn too_old(version: &str) -> Option<String> {
     let major: u32 = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-    (major < OLDEST_MAJOR)
-        .then(|| format!("the server says that it is Postgres {version}, and Postgres {OLDEST_MAJOR} or newer is needed"))
+    (major < OLDEST_MAJOR).then(|| {
+        format!("the server says that it is Postgres {version}, and Postgres {OLDEST_MAJOR} or newer is needed")
+    })
 }

@@ -94,7 +94,9 @@ pub(super) async fn outside_transactions(
 
 async fn mutex(pool: &Pool, table: &TableName, scope: &Scope) -> Result<OwnedMutexGuard<()>, Error> {
     let mutex = pool.table(table);
-    scope.run(&format!("{}: another operation of this run is still working on it", doing(table)), mutex.lock_owned()).await
+    scope
+        .run(&format!("{}: another operation of this run is still working on it", doing(table)), mutex.lock_owned())
+        .await
 }
 
 fn doing(table: &TableName) -> String {

@@ -22,7 +22,8 @@ pub(super) async fn run(command: &[String], limit: Option<Duration>) -> Result<S
             .advice(advice)
             .blame(Blame::Attribute("password_command"))
     };
-    let by_hand = "run the command by hand to see what it says; its output is not shown here, since it may hold a secret";
+    let by_hand =
+        "run the command by hand to see what it says; its output is not shown here, since it may hold a secret";
     let Some((program, arguments)) = command.split_first() else {
         return Err(fault("the command is empty".to_owned(), "give the program and its arguments as a list"));
     };

@@ -52,7 +52,10 @@ impl Pool {
         let doing = self.dialer.doing();
         let count = u32::try_from(N).unwrap_or(u32::MAX);
         let permits = scope
-            .run(&format!("get a free connection of the pool to {doing}"), Arc::clone(&self.room).acquire_many_owned(count))
+            .run(
+                &format!("get a free connection of the pool to {doing}"),
+                Arc::clone(&self.room).acquire_many_owned(count),
+            )
             .await?
             .map_err(|closed| Error::new(doing, closed.to_string()))?;
         let mut sessions = Vec::with_capacity(N);

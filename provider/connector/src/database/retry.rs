@@ -98,10 +98,14 @@ mod tests {
             [(0, true, 1, true), (3, true, 4, true), (3, false, 1, false), (99, true, ATTEMPTS, false)]
         {
             let mut count = 0;
-            let result = retry(&scope, |_| transient, async || {
-                count += 1;
-                if count > fails { Ok(()) } else { Err(failure("no")) }
-            })
+            let result = retry(
+                &scope,
+                |_| transient,
+                async || {
+                    count += 1;
+                    if count > fails { Ok(()) } else { Err(failure("no")) }
+                },
+            )
             .await;
             assert_eq!((count, result.is_ok()), (tries, succeeds));
         }
@@ -112,10 +116,14 @@ mod tests {
         let scope = Scope::default();
         scope.cancel.cancel();
         let mut count = 0;
-        let result: Result<(), Error> = retry(&scope, |_| true, async || {
-            count += 1;
-            Err(failure("no"))
-        })
+        let result: Result<(), Error> = retry(
+            &scope,
+            |_| true,
+            async || {
+                count += 1;
+                Err(failure("no"))
+            },
+        )
         .await;
         assert_eq!((count, result.is_err()), (1, true));
     }

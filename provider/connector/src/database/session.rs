@@ -70,7 +70,8 @@ impl Session {
     pub async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
         let doing = "start a transaction";
         let set = self.set_local();
-        let transaction = self.lent_mut().connection.client.transaction().await.map_err(|e| Error::postgres(doing, &e))?;
+        let transaction =
+            self.lent_mut().connection.client.transaction().await.map_err(|e| Error::postgres(doing, &e))?;
         if !set.is_empty() {
             transaction.batch_execute(&set).await.map_err(|e| Error::postgres(doing, &e))?;
         }
@@ -122,10 +123,7 @@ impl Session {
     }
 
     /// Starts a transaction that does nothing but hold the table's lock until the session is dropped.
-    pub(super) async fn lock_in_idle_transaction(
-        &mut self,
-        table: &crate::name::TableName,
-    ) -> Result<(), Error> {
+    pub(super) async fn lock_in_idle_transaction(&mut self, table: &crate::name::TableName) -> Result<(), Error> {
         self.lent_mut().in_transaction = true;
         lock::begin_idle(&self.scope, table, &self.lent().connection).await
     }

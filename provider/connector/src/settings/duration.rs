@@ -11,7 +11,8 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 /// Reads a duration: one or more numbers, each with a unit of `ms`, `s`, `m`, `h` or `d`. The error says what a
 /// duration looks like; it does not repeat the text.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "a duration is a number with a unit (ms, s, m, h or d), such as \"500ms\", \"5s\" or \"1h30m\"".to_owned();
+    let wrong =
+        || "a duration is a number with a unit (ms, s, m, h or d), such as \"500ms\", \"5s\" or \"1h30m\"".to_owned();
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(wrong());
@@ -88,7 +89,9 @@ mod tests {
 
     #[test]
     fn bad_durations_say_what_one_looks_like() {
-        for text in ["", "5", "s", "5 s", "-5s", "5sec", "1,5s", ".5s", "5.s", "1.2.3s", "5S", "99999999999999999999s", "∞"] {
+        for text in
+            ["", "5", "s", "5 s", "-5s", "5sec", "1,5s", ".5s", "5.s", "1.2.3s", "5S", "99999999999999999999s", "∞"]
+        {
             assert!(parse_duration(text).is_err_and(|why| why.contains("\"500ms\"")), "{text}");
         }
     }

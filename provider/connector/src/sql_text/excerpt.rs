@@ -49,10 +49,7 @@ mod tests {
     #[test]
     fn the_caret_is_below_the_place() {
         let text = "create role a\n  password 'geheim'\n  wrong";
-        assert_eq!(
-            excerpt(text, text.find("wrong").unwrap()),
-            "  create role a\n    password '***'\n    wrong\n    ^"
-        );
+        assert_eq!(excerpt(text, text.find("wrong").unwrap()), "  create role a\n    password '***'\n    wrong\n    ^");
     }
 
     #[test]

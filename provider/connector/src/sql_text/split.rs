@@ -1,7 +1,7 @@
 //! Where one statement ends and the next begins.
 
-use super::lexer::{Kind, Lexeme, lex};
 use super::Location;
+use super::lexer::{Kind, Lexeme, lex};
 use crate::error::Error;
 
 /// One statement of a text.
@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn statements_end_at_their_own_semicolons() {
         let routine = "create or replace function f(a int) returns int\nbegin atomic\n  select case when a > 0 then 1 else 2 end;\n  select 2;\nend";
-        let plpgsql = "create function g() returns trigger language plpgsql as $f$ begin new.a := 'x;'; return new; end $f$";
+        let plpgsql =
+            "create function g() returns trigger language plpgsql as $f$ begin new.a := 'x;'; return new; end $f$";
         let rule = "create rule r as on insert to t do also (insert into a values (1); insert into b values (2))";
         for (text, expected) in [
             ("select 1", vec!["select 1"]),

@@ -153,7 +153,10 @@ pub(super) async fn find(client: &impl GenericClient, index: &TableName, table: 
     let method: Option<Method> = row.get::<_, Option<&str>>(3).and_then(|word| word.parse().ok());
     let class: &str = row.get::<_, Option<&str>>(4).unwrap_or_default();
     let (Some(method), Some((_, metric))) = (method, of_operator_class(class)) else {
-        return Ok(Found::Foreign(format!("an index with method {} and operator class {class}", row.get::<_, String>(3))));
+        return Ok(Found::Foreign(format!(
+            "an index with method {} and operator class {class}",
+            row.get::<_, String>(3)
+        )));
     };
     Ok(Found::Index(Box::new(ObservedIndex {
         method,

@@ -193,9 +193,7 @@ impl Key {
         let parts = without_schemas(expression);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let number = |text: &str| text.parse::<u32>().ok();
-        let key = |column: &str, quantize, subvector| {
-            Some(Self { column: unquote(column), quantize, subvector })
-        };
+        let key = |column: &str, quantize, subvector| Some(Self { column: unquote(column), quantize, subvector });
         match parts.as_slice() {
             [column, "::", "halfvec", _] => key(column, Some(Quantize::Half), None),
             ["binary_quantize", column, "::", "bit", _] => key(column, Some(Quantize::Binary), None),
@@ -301,7 +299,9 @@ mod tests {
             let key = Key { column: column.to_owned(), quantize, subvector };
             assert_eq!(Key::of_expression(expression), Some(key), "{expression}");
         }
-        for foreign in ["lower(e)", "(e)::public.vector(3)", "(public.subvector(e, 2, 2))::public.vector(2)", "l2_normalize(e)"] {
+        for foreign in
+            ["lower(e)", "(e)::public.vector(3)", "(public.subvector(e, 2, 2))::public.vector(2)", "l2_normalize(e)"]
+        {
             assert_eq!(Key::of_expression(foreign), None, "{foreign}");
         }
     }
@@ -318,14 +318,34 @@ mod tests {
             (plain(Cosine, Hnsw), of(Bit, 8), "metric", "valid: hamming, jaccard"),
             (plain(L2, Ivfflat), of(Sparsevec, 5), "method", "valid: hnsw"),
             (plain(L1, Ivfflat), of(Vector, 5), "metric", "l1 needs method = \"hnsw\""),
-            (plain(L2, Hnsw), of(Vector, 2_001), "column", "at most 2000 dimensions of type vector, and there are 2001"),
+            (
+                plain(L2, Hnsw),
+                of(Vector, 2_001),
+                "column",
+                "at most 2000 dimensions of type vector, and there are 2001",
+            ),
             (plain(L2, Hnsw), of(Halfvec, 4_001), "column", "at most 4000"),
             (plain(Hamming, Hnsw), of(Bit, 64_001), "column", "at most 64000"),
             (plain(L2, Hnsw), none, "column", "does not say how many dimensions"),
             (plain(Cosine, Ivfflat), of(Vector, 1), "metric", "at least two dimensions"),
-            (VectorIndexSpec { subvector: Some(9), ..plain(L2, Hnsw) }, of(Vector, 8), "subvector", "only 8 dimensions"),
-            (VectorIndexSpec { subvector: Some(2), ..plain(L2, Hnsw) }, of(Sparsevec, 8), "subvector", "not on sparsevec"),
-            (VectorIndexSpec { quantize: Some(Quantize::Half), ..plain(L2, Hnsw) }, of(Halfvec, 8), "quantize", "already"),
+            (
+                VectorIndexSpec { subvector: Some(9), ..plain(L2, Hnsw) },
+                of(Vector, 8),
+                "subvector",
+                "only 8 dimensions",
+            ),
+            (
+                VectorIndexSpec { subvector: Some(2), ..plain(L2, Hnsw) },
+                of(Sparsevec, 8),
+                "subvector",
+                "not on sparsevec",
+            ),
+            (
+                VectorIndexSpec { quantize: Some(Quantize::Half), ..plain(L2, Hnsw) },
+                of(Halfvec, 8),
+                "quantize",
+                "already",
+            ),
             (
                 VectorIndexSpec { quantize: Some(Quantize::Binary), ..plain(Hamming, Hnsw) },
                 of(Bit, 8),

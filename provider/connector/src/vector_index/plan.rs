@@ -109,9 +109,8 @@ impl ObservedIndex {
 
     /// Whether the index is what the declaration says, its condition aside.
     pub(super) fn fits(&self, spec: &VectorIndexSpec, operator_class: &str) -> bool {
-        let same = |name, wanted: Option<u32>, default| {
-            self.option(name).unwrap_or(default) == wanted.unwrap_or(default)
-        };
+        let same =
+            |name, wanted: Option<u32>, default| self.option(name).unwrap_or(default) == wanted.unwrap_or(default);
         self.method == spec.method
             && self.operator_class == operator_class
             && self.key.as_ref() == Ok(&Key::wanted(spec))

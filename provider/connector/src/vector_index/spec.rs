@@ -228,7 +228,9 @@ impl Declaration {
                 let own = list(options.iter().filter(|o| o.2 == method).map(|o| o.0));
                 faults.add(
                     option,
-                    format!("`{option}` is an option of {of}, and the method is {method}{default}; its options are: {own}"),
+                    format!(
+                        "`{option}` is an option of {of}, and the method is {method}{default}; its options are: {own}"
+                    ),
                 );
             } else if let Some(value) = value.now()
                 && !(least..=most).contains(value)
@@ -278,8 +280,11 @@ impl Declaration {
                     None => String::new(),
                 };
                 let default = if self.metric == Given::Unset { "default " } else { "" };
-                let others: Vec<Method> =
-                    Method::ALL.iter().copied().filter(|m| *m != method && metrics(types, *m).contains(&metric)).collect();
+                let others: Vec<Method> = Method::ALL
+                    .iter()
+                    .copied()
+                    .filter(|m| *m != method && metrics(types, *m).contains(&metric))
+                    .collect();
                 let hint = if others.is_empty() {
                     String::new()
                 } else {
@@ -416,7 +421,10 @@ mod tests {
     #[test]
     fn defaults_are_the_connectors() {
         let spec = declared().spec().unwrap();
-        assert_eq!((spec.metric, spec.method, spec.index_name().as_str()), (Metric::Cosine, Method::Ivfflat, "t__vector__e"));
+        assert_eq!(
+            (spec.metric, spec.method, spec.index_name().as_str()),
+            (Metric::Cosine, Method::Ivfflat, "t__vector__e")
+        );
         assert!(declared().faults().is_empty());
     }
 
@@ -457,7 +465,11 @@ mod tests {
             (|d| d.ef_construction = Given::Later, "ef_construction", "its options are: lists"),
             (|d| (d.method, d.lists) = (text("hnsw"), Given::Now(5)), "lists", "its options are: m, ef_construction"),
             (|d| (d.method, d.m) = (text("hnsw"), Given::Now(101)), "m", "between 2 and 100"),
-            (|d| (d.method, d.ef_construction) = (text("hnsw"), Given::Now(3)), "ef_construction", "between 4 and 1000"),
+            (
+                |d| (d.method, d.ef_construction) = (text("hnsw"), Given::Now(3)),
+                "ef_construction",
+                "between 4 and 1000",
+            ),
             (|d| (d.method, d.m) = (text("hnsw"), Given::Now(33)), "m", "it is 64 by default, and `m` is 33"),
             (
                 |d| (d.method, d.ef_construction) = (text("hnsw"), Given::Now(31)),
@@ -465,7 +477,11 @@ mod tests {
                 "it is 31, and `m` is 16 by default",
             ),
             (|d| d.metric = text("l1"), "metric", "l1 needs method = \"hnsw\""),
-            (|d| d.metric = text("jaccard"), "metric", "valid: cosine, l2, ip, hamming; jaccard needs method = \"hnsw\""),
+            (
+                |d| d.metric = text("jaccard"),
+                "metric",
+                "valid: cosine, l2, ip, hamming; jaccard needs method = \"hnsw\"",
+            ),
             (|d| d.quantize = text("binary"), "metric", "cannot use the default metric cosine; valid: hamming"),
             (|d| (d.quantize, d.metric) = (text("half"), text("hamming")), "metric", "valid: cosine, l2, ip"),
             (|d| (d.subvector, d.metric) = (Given::Now(8), text("hamming")), "metric", "with `subvector` cannot"),
