@@ -6,20 +6,29 @@
 //!
 //! **Invariant:** this crate does not know the word Postgres. Files may only use files above them in this list.
 
+mod checks;
 pub mod codec;
 pub mod context;
 pub mod data_source;
 pub mod diagnostics;
+mod equality;
 pub mod function;
 mod log;
 pub mod number;
 pub mod path;
+mod plan_steps;
 pub mod provider;
 pub mod resource;
 pub mod schema;
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod server;
+pub mod server;
+pub mod timeouts;
 pub mod types;
 pub mod value;
+mod wire;
 
 pub use context::{Configured, Context};
 pub use data_source::DataSource;

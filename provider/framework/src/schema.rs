@@ -144,6 +144,20 @@ impl Attribute {
         self
     }
 
+    /// The value is sent by the user but never kept.
+    #[must_use]
+    pub fn write_only(mut self) -> Self {
+        self.write_only = true;
+        self
+    }
+
+    /// Using the attribute earns a warning that says this.
+    #[must_use]
+    pub fn deprecated(mut self, message: &'static str) -> Self {
+        self.deprecated = Some(message);
+        self
+    }
+
     /// A change of the value replaces the resource.
     #[must_use]
     pub fn replace(mut self) -> Self {

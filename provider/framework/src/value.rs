@@ -9,13 +9,10 @@ use crate::number::Number;
 use crate::types::Type;
 
 /// One value of configuration, plan or state.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// The order of the variants is the order of a set's elements, as the CLI sends them: null and unknown come last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
-    /// No value.
-    #[default]
-    Null,
-    /// A value that is only known after apply, with what is known about it already.
-    Unknown(Refinement),
     /// A boolean.
     Bool(bool),
     /// An exact number.
@@ -28,10 +25,15 @@ pub enum Value {
     Map(BTreeMap<String, Value>),
     /// The value of a dynamic attribute together with its type.
     Dynamic(Box<Typed>),
+    /// No value.
+    #[default]
+    Null,
+    /// A value that is only known after apply, with what is known about it already.
+    Unknown(Refinement),
 }
 
 /// A value with its own type, as dynamic attributes hold it. `value` is never itself [`Value::Dynamic`] at the top.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Typed {
     /// The type of the value.
     pub ty: Type,
@@ -40,12 +42,19 @@ pub struct Typed {
 }
 
 /// What is known about an unknown value. The empty refinement is the plain unknown.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refinement {
     /// `Some(true)`: certainly not null; `Some(false)`: certainly null.
     pub not_null: Option<bool>,
     /// The first characters of the text.
     pub prefix: Option<String>,
+    /// What is known about the size, if anything. Boxed because it is rare and would make every value thrice as large.
+    pub bounds: Option<Box<Bounds>>,
+}
+
+/// The limits of an unknown number, or of the length of an unknown collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bounds {
     /// Lower bound of a number, and whether it is inclusive.
     pub number_min: Option<(Number, bool)>,
     /// Upper bound of a number, and whether it is inclusive.
@@ -54,6 +63,49 @@ pub struct Refinement {
     pub length_min: Option<u64>,
     /// Greatest possible length of a collection.
     pub length_max: Option<u64>,
+}
+
+/// Whether two values of one type are the same, whatever the order of the elements of their sets.
+pub fn equal(a: &Value, b: &Value, ty: &Type) -> bool {
+    // Unordered comparison copies both, so the ordered one goes first.
+    a == b || canonical(a.clone(), ty) == canonical(b.clone(), ty)
+}
+
+/// The value with the elements of every set in one order, each known element once.
+pub(crate) fn canonical(value: Value, ty: &Type) -> Value {
+    let each = |items: Vec<Value>, ty: &Type| items.into_iter().map(|item| canonical(item, ty)).collect::<Vec<_>>();
+    match (value, ty) {
+        (Value::List(items), Type::List(element)) => Value::List(each(items, element)),
+        (Value::List(items), Type::Set(element)) => Value::List(sorted_set(each(items, element))),
+        (Value::List(items), Type::Tuple(types)) if items.len() == types.len() => {
+            Value::List(items.into_iter().zip(types).map(|(item, ty)| canonical(item, ty)).collect())
+        }
+        (Value::Map(items), Type::Map(element)) => {
+            Value::Map(items.into_iter().map(|(key, item)| (key, canonical(item, element))).collect())
+        }
+        (Value::Map(items), Type::Object(attributes)) => Value::Map(
+            items
+                .into_iter()
+                .map(|(name, item)| match attributes.get(&name) {
+                    Some(ty) => (name, canonical(item, ty)),
+                    None => (name, item),
+                })
+                .collect(),
+        ),
+        (Value::Dynamic(typed), Type::Dynamic) => {
+            let Typed { ty, value } = *typed;
+            let value = canonical(value, &ty);
+            Value::Dynamic(Box::new(Typed { ty, value }))
+        }
+        (other, _) => other,
+    }
+}
+
+/// The elements of a set in order, each once. Elements that are not wholly known may yet differ, so they all stay.
+pub(crate) fn sorted_set(mut items: Vec<Value>) -> Vec<Value> {
+    items.sort();
+    items.dedup_by(|a, b| a == b && a.is_wholly_known());
+    items
 }
 
 impl Value {

@@ -1,5 +1,17 @@
 //! Rows: what is declared exists, what is no longer declared is gone, what was never declared is left alone.
 
+mod blame;
+mod declare;
+mod digest;
+mod key;
+pub(crate) mod kind;
+mod number;
+pub(crate) mod pinned;
+mod reconcile;
+mod stage;
+mod steps;
+pub(crate) mod value;
+
 use crate::error::{Error, RowLabel};
 use crate::spec::TableSpec;
 use crate::step::Step;
@@ -20,6 +32,8 @@ pub struct DeclaredRows {
     pub groups: Vec<RowGroup>,
     /// A digest of the declaration alone: equal for equal rows in any order, whatever their labels.
     pub digest: String,
+    /// The rows whose texts held NUL characters, which Postgres cannot keep and which were taken out.
+    pub nul_stripped: Vec<RowLabel>,
 }
 
 /// Rows that name the same columns.
@@ -75,39 +89,40 @@ impl DeclaredRows {
 
 /// Checks rows against the table's declaration. All faults are reported, each with its row and column.
 pub fn declare(
-    _table: &TableSpec,
-    _rows: &[(RowLabel, serde_json::Map<String, serde_json::Value>)],
+    table: &TableSpec,
+    rows: &[(RowLabel, serde_json::Map<String, serde_json::Value>)],
 ) -> Result<DeclaredRows, Vec<Error>> {
-    todo!("the rows work fills this in")
+    declare::declare(table, rows)
 }
 
-/// The statements of a change, without any value: one for each kind of change and group.
-pub fn steps(_change: &RowChange<'_>) -> Vec<Step> {
-    todo!("the rows work fills this in")
+/// The statements of a change, without any value: one for each kind of change and group. None when nothing is ours and
+/// nothing is declared.
+pub fn steps(change: &RowChange<'_>) -> Vec<Step> {
+    steps::steps(change)
 }
 
-/// Makes the change inside a transaction.
+/// Makes the change inside a transaction. Extension types of key columns must be on the search path.
 pub async fn reconcile(
-    _transaction: &tokio_postgres::Transaction<'_>,
-    _change: &RowChange<'_>,
+    transaction: &tokio_postgres::Transaction<'_>,
+    change: &RowChange<'_>,
 ) -> Result<RowOutcome, Error> {
-    todo!("the rows work fills this in")
+    reconcile::reconcile(transaction, change).await
 }
 
 /// The server's digest of the declared cells of our rows, to be compared only with itself.
 pub async fn digest(
-    _transaction: &tokio_postgres::Transaction<'_>,
-    _table: &TableSpec,
-    _rows: &DeclaredRows,
+    transaction: &tokio_postgres::Transaction<'_>,
+    table: &TableSpec,
+    rows: &DeclaredRows,
 ) -> Result<String, Error> {
-    todo!("the rows work fills this in")
+    digest::digest(transaction, table, rows).await
 }
 
-/// How many rows of the table are not among these.
+/// How many rows of the table are not among these. To be called inside a transaction: settings are fixed in it.
 pub async fn count_foreign(
-    _client: &impl tokio_postgres::GenericClient,
-    _table: &TableSpec,
-    _owned: Option<&DeclaredRows>,
+    client: &impl tokio_postgres::GenericClient,
+    table: &TableSpec,
+    owned: Option<&DeclaredRows>,
 ) -> Result<u64, Error> {
-    todo!("the rows work fills this in")
+    digest::count_foreign(client, table, owned).await
 }

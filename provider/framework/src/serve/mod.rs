@@ -17,7 +17,6 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tfplugin_proto::health::health_server::HealthServer;
@@ -39,6 +38,7 @@ use self::handshake::Invitation;
 use self::lifetime::{Lifetime, Signals};
 use crate::log;
 use crate::provider::Provider;
+use crate::server::ProviderService;
 
 pub(crate) use self::connection::Connection;
 
@@ -60,14 +60,8 @@ const GRACE: Duration = Duration::from_millis(1500);
 /// Runs a provider as a process: answers `--version`, `--help` and `--debug`, or serves the CLI that started it.
 pub fn serve<P: Provider>(provider: P) -> ExitCode {
     let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
-    run(&about, || Unready { _provider: Arc::new(provider) })
+    run(&about, || ProviderService::new(provider))
 }
-
-struct Unready<P> {
-    _provider: Arc<P>,
-}
-
-impl<P: Provider> ProviderRpc for Unready<P> {}
 
 /// What the process says of itself.
 struct About {

@@ -1,0 +1,3 @@
+//! What the connector does to a real server.
+
+mod rows;

@@ -1,0 +1,130 @@
+//! The provider service: one file for each request that has logic.
+//!
+//! A request is decoded by the schema, handed to the resource as plain values, and the answer is checked against the
+//! protocol's rules before it is encoded. Errors and warnings travel in the answer; a gRPC status is never used.
+//!
+//! **Invariant:** whatever a resource does, a panic included, the CLI gets one well-formed answer, and the process lives on.
+
+mod apply;
+mod border;
+mod configure;
+mod data_source;
+mod describe;
+mod ephemeral;
+mod function;
+mod generate;
+mod import;
+mod move_state;
+mod plan;
+mod read;
+mod registry;
+mod running;
+mod session;
+mod upgrade;
+mod validate;
+
+use std::sync::Arc;
+
+use tfplugin_proto::tfplugin6::{
+    apply_resource_change, call_function, close_ephemeral_resource, configure_provider, generate_resource_config,
+    get_functions, get_metadata, get_provider_schema, get_resource_identity_schemas, import_resource_state,
+    move_resource_state, open_ephemeral_resource, plan_resource_change, read_data_source, read_resource,
+    renew_ephemeral_resource, stop_provider, upgrade_resource_identity, upgrade_resource_state,
+    validate_data_resource_config, validate_ephemeral_resource_config, validate_provider_config,
+    validate_resource_config,
+};
+use tonic::Extensions;
+
+use crate::provider::Provider;
+use crate::serve::Connection;
+
+use self::session::Session;
+
+pub use self::registry::Registry;
+
+/// The service of one process; what belongs to a configuration is kept with its connection.
+pub(crate) struct ProviderService<P: Provider> {
+    registry: Registry<P>,
+    /// For requests that come without a connection, as in tests.
+    unconnected: Arc<Session<P::Data>>,
+}
+
+impl<P: Provider> ProviderService<P> {
+    pub(crate) fn new(provider: P) -> Self {
+        Self { registry: Registry::new(provider), unconnected: Arc::default() }
+    }
+
+    fn session(&self, extensions: &Extensions) -> Arc<Session<P::Data>> {
+        match extensions.get::<Connection>() {
+            Some(connection) => {
+                let session = connection.state::<Session<P::Data>>();
+                session.ends_with(&connection.ended);
+                session
+            }
+            None => Arc::clone(&self.unconnected),
+        }
+    }
+}
+
+/// What each request needs: the provider, and the configuration it belongs to.
+pub(crate) struct Call<'a, P: Provider> {
+    registry: &'a Registry<P>,
+    session: Arc<Session<P::Data>>,
+}
+
+macro_rules! requests {
+    (at once: $($quick:ident => $answer:path;)* waiting: $($method:ident => $work:path;)*) => {
+        #[tonic::async_trait]
+        impl<P: Provider> tfplugin_proto::tfplugin6::provider_server::Provider for ProviderService<P> {
+            $(async fn $quick(
+                &self,
+                request: tonic::Request<$quick::Request>,
+            ) -> Result<tonic::Response<$quick::Response>, tonic::Status> {
+                let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
+                let work = async { $answer(&call, &request.into_inner()) };
+                Ok(tonic::Response::new(border::answer(stringify!($quick), work).await))
+            })*
+
+            $(async fn $method(
+                &self,
+                request: tonic::Request<$method::Request>,
+            ) -> Result<tonic::Response<$method::Response>, tonic::Status> {
+                let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
+                let request = request.into_inner();
+                Ok(tonic::Response::new(border::answer(stringify!($method), $work(&call, &request)).await))
+            })*
+        }
+    };
+}
+
+requests! {
+    at once:
+    get_metadata => describe::metadata;
+    get_provider_schema => describe::provider_schema;
+    get_resource_identity_schemas => describe::identity_schemas;
+    validate_provider_config => validate::provider;
+    validate_resource_config => validate::resource;
+    validate_data_resource_config => validate::data_source;
+    validate_ephemeral_resource_config => validate::ephemeral;
+    stop_provider => configure::stop;
+    upgrade_resource_state => upgrade::state;
+    upgrade_resource_identity => upgrade::identity;
+    move_resource_state => move_state::move_state;
+    generate_resource_config => generate::generate;
+    renew_ephemeral_resource => ephemeral::renew;
+    close_ephemeral_resource => ephemeral::close;
+    get_functions => function::list;
+    call_function => function::call;
+
+    waiting:
+    configure_provider => configure::configure;
+    read_resource => read::read;
+    plan_resource_change => plan::plan;
+    apply_resource_change => apply::apply;
+    import_resource_state => import::import;
+    read_data_source => data_source::read;
+    open_ephemeral_resource => ephemeral::open;
+}
+
+#[cfg(test)]
+mod tests;
