@@ -2,11 +2,11 @@
 //!
 //! **Invariant:** a transactional text runs wholly or not at all; of any other text, an error says what has run.
 
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, SimpleQueryMessage, Transaction};
 
 use super::report::{Failure, left_open, notices, teardown_failed};
 use super::spec::{Attachment, OnTeardownError, Text};
-use crate::database::{Database, Scope, Session, is_transient, retry};
+use crate::database::{Database, Retries, Scope, Session, TableLock, is_transient};
 use crate::error::{Blame, Error};
 use crate::sql_text::{Statement, split};
 use crate::table::Warning;
@@ -44,15 +44,11 @@ pub async fn read(database: &Database, scope: &Scope, attachment: &Attachment) -
 
 /// Sets a new attachment up.
 pub async fn create(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<Vec<Warning>, Error> {
-    if !attachment.transactional {
-        return set_up_step_by_step(database, scope, attachment).await;
+    if attachment.transactional {
+        in_transaction(database, scope, Work::SetUp(attachment)).await
+    } else {
+        set_up_step_by_step(database, scope, attachment).await
     }
-    in_transaction(database, scope, attachment, async |transaction| {
-        require_table(transaction.client(), attachment).await?;
-        set_up(transaction, attachment).await?;
-        Ok(Vec::new())
-    })
-    .await
 }
 
 /// Tears the old attachment down and sets the new one up, where their setups differ; else there is nothing to run. Both
@@ -67,13 +63,7 @@ pub async fn change(
         return Ok(Vec::new());
     }
     if old.transactional && new.transactional {
-        let changed = in_transaction(database, scope, new, async |transaction| {
-            require_table(transaction.client(), new).await?;
-            let warnings = tear_down_or_warn(transaction, old, new.on_teardown_error).await?;
-            set_up(transaction, new).await?;
-            Ok(warnings)
-        });
-        return Ok(changed.await?);
+        return Ok(in_transaction(database, scope, Work::Change(old, new)).await?);
     }
     let old = Attachment { on_teardown_error: new.on_teardown_error, ..old.clone() };
     let mut warnings = destroy(database, scope, &old).await?;
@@ -90,11 +80,7 @@ pub async fn change(
 pub async fn destroy(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<Vec<Warning>, Error> {
     let Some(teardown) = &attachment.teardown_sql else { return Ok(Vec::new()) };
     let result = if attachment.transactional {
-        in_transaction(database, scope, attachment, async |transaction| {
-            tear_down(transaction, attachment).await?;
-            Ok(Vec::new())
-        })
-        .await
+        in_transaction(database, scope, Work::TearDown(attachment)).await
     } else {
         step_by_step(database, scope, attachment, Text::Teardown, teardown).await
     };
@@ -112,29 +98,64 @@ pub async fn destroy(database: &Database, scope: &Scope, attachment: &Attachment
     Ok(vec![teardown_failed(attachment, &error, Some("its table is gone"))])
 }
 
-/// Runs a piece of work in a transaction under the table's lock, again where its failure may pass.
-async fn in_transaction(
-    database: &Database,
-    scope: &Scope,
-    attachment: &Attachment,
-    mut work: impl AsyncFnMut(&mut Transaction<'_>) -> Result<Vec<Warning>, Error>,
-) -> Result<Vec<Warning>, Error> {
+/// A piece of work that is done in one transaction.
+#[derive(Clone, Copy, Debug)]
+enum Work<'a> {
+    SetUp(&'a Attachment),
+    Change(&'a Attachment, &'a Attachment),
+    TearDown(&'a Attachment),
+}
+
+impl<'a> Work<'a> {
+    fn attachment(self) -> &'a Attachment {
+        match self {
+            Self::SetUp(attachment) | Self::Change(_, attachment) | Self::TearDown(attachment) => attachment,
+        }
+    }
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> Result<Vec<Warning>, Error> {
+        match self {
+            Self::SetUp(new) => {
+                require_table(transaction.client(), new).await?;
+                set_up(transaction, new).await?;
+                Ok(Vec::new())
+            }
+            Self::Change(old, new) => {
+                require_table(transaction.client(), new).await?;
+                let warnings = tear_down_or_warn(transaction, old, new.on_teardown_error).await?;
+                set_up(transaction, new).await?;
+                Ok(warnings)
+            }
+            Self::TearDown(old) => {
+                tear_down(transaction, old).await?;
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// Does the work under the table's lock, again where its failure may pass.
+async fn in_transaction(database: &Database, scope: &Scope, work: Work<'_>) -> Result<Vec<Warning>, Error> {
+    let attachment = work.attachment();
     let (lock, mut session) = database.lock_table(&attachment.table, scope).await?;
-    let result = retry(scope, is_transient, async || {
+    session.spoil();
+    let mut retries = Retries::new(scope);
+    let mut warnings = loop {
         session.take_notices();
-        let mut transaction = session.begin_locked(&lock).await?;
-        let warnings = work(&mut transaction).await.map_err(|error| scope.explain(error))?;
-        transaction
-            .commit()
-            .await
-            .map_err(|error| scope.explain(Error::postgres(format!("commit {}", attachment.title()), &error)))?;
-        Ok(warnings)
-    })
-    .await;
-    let remarks = notices(attachment, session.take_notices());
-    session.discard();
-    let mut warnings = result?;
-    warnings.extend(remarks);
+        match attempt(&mut session, &lock, work).await {
+            Err(error) if is_transient(&error) && retries.again(&error).await => {}
+            result => break result.map_err(|error| scope.explain(error))?,
+        }
+    };
+    warnings.extend(notices(attachment, session.take_notices()));
+    Ok(warnings)
+}
+
+async fn attempt(session: &mut Session, lock: &TableLock, work: Work<'_>) -> Result<Vec<Warning>, Error> {
+    let mut transaction = session.begin_locked(lock).await?;
+    let warnings = work.run(&mut transaction).await?;
+    let doing = || format!("commit {}", work.attachment().title());
+    transaction.commit().await.map_err(|error| Error::postgres(doing(), &error))?;
     Ok(warnings)
 }
 
@@ -209,14 +230,13 @@ async fn step_by_step(
 ) -> Result<Vec<Warning>, Error> {
     let failure = Failure { attachment, text, sql };
     let statements = split(&failure.doing(), sql)?;
-    let (_lock, session) = database.lock_table_outside_transactions(&attachment.table, scope).await?;
+    let (_lock, mut session) = database.lock_table_outside_transactions(&attachment.table, scope).await?;
+    session.spoil();
     if text == Text::Setup {
         require_table(&session, attachment).await?;
     }
-    let result = run_each(&session, scope, &failure, &statements).await;
-    let remarks = notices(attachment, session.take_notices());
-    session.discard();
-    result.map(|()| remarks)
+    run_each(&session, scope, &failure, &statements).await?;
+    Ok(notices(attachment, session.take_notices()))
 }
 
 async fn run_each(
@@ -234,10 +254,10 @@ async fn run_each(
     let controls = ["begin", "start"];
     if statements.iter().any(|s| controls.iter().any(|word| s.begins_with(&[word]))) {
         // In a transaction that began with an earlier message the two clocks differ; in a failed one nothing answers.
-        let outside = session
-            .query_typed("select pg_catalog.now() operator(pg_catalog.=) pg_catalog.statement_timestamp()", &[])
-            .await
-            .is_ok_and(|rows| rows.first().is_some_and(|row| row.get(0)));
+        let clocks = "select pg_catalog.now() operator(pg_catalog.=) pg_catalog.statement_timestamp()";
+        let outside = session.simple_query(clocks).await.is_ok_and(|messages| {
+            messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")))
+        });
         if !outside {
             return Err(left_open(failure));
         }

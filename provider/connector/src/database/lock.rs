@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::connection::Connection;
 use super::pool::Pool;
 use super::retry::Backoff;
 use super::scope::Scope;
@@ -78,7 +77,7 @@ pub(super) async fn outside_transactions(
     let guard = mutex(pool, table, scope).await?;
     let (holder, session) = if pool.settings().max_connections == 1 {
         let [session] = pool.sessions(scope).await?;
-        session.lock_session(table).await?;
+        poll(scope, table, &session, Until::SessionEnds).await?;
         (Holder::WorkingSession, session)
     } else {
         let [mut holder, session] = pool.sessions(scope).await?;
@@ -117,59 +116,45 @@ fn key(table: &TableName) -> i64 {
     i64::from_be_bytes(bytes)
 }
 
-/// Asks for the lock inside a transaction until it is granted.
-pub(super) async fn poll(
-    scope: &Scope,
-    table: &TableName,
-    ask: impl AsyncFn(&str) -> Result<bool, tokio_postgres::Error>,
-) -> Result<(), Error> {
-    poll_with(scope, table, "pg_catalog.pg_try_advisory_xact_lock", ask).await
+/// How long the lock is held once it is granted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    /// Until the running transaction ends.
+    TransactionEnds,
+    /// Until the session gives it back.
+    SessionEnds,
 }
 
-/// Asks for the lock for the whole session until it is granted.
-pub(super) async fn poll_session(scope: &Scope, table: &TableName, connection: &Connection) -> Result<(), Error> {
-    poll_with(scope, table, "pg_catalog.pg_try_advisory_lock", async |sql| {
-        Ok(connection.answer(sql).await?.as_deref() == Some("t"))
-    })
-    .await
-}
-
-/// Starts a transaction that does nothing but hold the lock. Server-side limits on idle and long transactions do not
-/// apply to it: the work it guards may take hours.
-pub(super) async fn begin_idle(scope: &Scope, table: &TableName, connection: &Connection) -> Result<(), Error> {
-    connection
-        .client
-        .batch_execute(
-            "begin; select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name in \
-             ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')",
-        )
-        .await
-        .map_err(|error| scope.explain(Error::postgres(doing(table), &error)))?;
-    poll(scope, table, async |sql| Ok(connection.answer(sql).await?.as_deref() == Some("t"))).await
-}
-
-async fn poll_with(
-    scope: &Scope,
-    table: &TableName,
-    function: &str,
-    ask: impl AsyncFn(&str) -> Result<bool, tokio_postgres::Error>,
-) -> Result<(), Error> {
+/// Asks for the lock until it is granted.
+pub(super) async fn poll(scope: &Scope, table: &TableName, client: &Client, until: Until) -> Result<(), Error> {
+    let function = match until {
+        Until::TransactionEnds => "pg_catalog.pg_try_advisory_xact_lock",
+        Until::SessionEnds => "pg_catalog.pg_try_advisory_lock",
+    };
     let sql = format!("select {function}({})", key(table));
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
     loop {
-        match ask(&sql).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(error) => return Err(scope.explain(Error::postgres(doing(table), &error))),
+        let answer = client.simple_query(&sql).await;
+        let messages = answer.map_err(|error| scope.explain(Error::postgres(doing(table), &error)))?;
+        if messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))) {
+            return Ok(());
         }
         let waiting = format!("{}: another run of this provider is still working on it", doing(table));
         scope.run(&waiting, backoff.wait()).await?;
     }
 }
 
-/// Whether the answer to the question is yes.
-pub(super) fn granted(messages: &[SimpleQueryMessage]) -> bool {
-    messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")))
+/// Starts a transaction that does nothing but hold the lock. Server-side limits on idle and long transactions do not
+/// apply to it: the work it guards may take hours.
+pub(super) async fn begin_idle(scope: &Scope, table: &TableName, client: &Client) -> Result<(), Error> {
+    client
+        .batch_execute(
+            "begin; select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name in \
+             ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')",
+        )
+        .await
+        .map_err(|error| scope.explain(Error::postgres(doing(table), &error)))?;
+    poll(scope, table, client, Until::TransactionEnds).await
 }
 
 #[cfg(test)]
@@ -179,9 +164,7 @@ mod tests {
     #[test]
     fn keys_are_stable_and_tell_tables_apart() {
         // Another process, perhaps of another version, must come to the same key.
-        assert_eq!(key(&TableName::new("public", "products")), PRODUCTS);
+        assert_eq!(key(&TableName::new("public", "products")), -1_398_970_183_321_745_814);
         assert_ne!(key(&TableName::new("a", "bc")), key(&TableName::new("ab", "c")));
     }
-
-    const PRODUCTS: i64 = 0;
 }

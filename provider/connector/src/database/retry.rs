@@ -24,25 +24,45 @@ pub fn is_transient(error: &Error) -> bool {
 }
 
 /// Runs a whole transaction, and runs it again after a growing pause while its error is transient, a limited number of
-/// times and only as long as the operation may go on. The last error is returned.
-pub async fn retry<T>(
+/// times and only as long as the operation may go on. The last error is returned. Where a closure does not fit, a loop
+/// around [`Retries::again`] does the same.
+pub async fn retry<T, F: Future<Output = Result<T, Error>>>(
     scope: &Scope,
     is_transient: impl Fn(&Error) -> bool,
-    mut attempt: impl AsyncFnMut() -> Result<T, Error>,
+    mut attempt: impl FnMut() -> F,
 ) -> Result<T, Error> {
-    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-    for _ in 1..ATTEMPTS {
+    let mut retries = Retries::new(scope);
+    loop {
         match attempt().await {
-            Err(error) if is_transient(&error) => {
-                tracing::debug!(%error, "trying again");
-                if scope.run(error.doing(), backoff.wait()).await.is_err() {
-                    return Err(scope.explain(error));
-                }
-            }
-            result => return result,
+            Err(error) if is_transient(&error) && retries.again(&error).await => {}
+            result => return result.map_err(|error| scope.explain(error)),
         }
     }
-    attempt().await
+}
+
+/// Counts the attempts at one thing, with pauses between them.
+#[derive(Debug)]
+pub struct Retries<'a> {
+    scope: &'a Scope,
+    left: u32,
+    backoff: Backoff,
+}
+
+impl<'a> Retries<'a> {
+    /// Before the first attempt.
+    pub fn new(scope: &'a Scope) -> Self {
+        Self { scope, left: ATTEMPTS - 1, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2)) }
+    }
+
+    /// After an attempt that failed with a transient error: pauses and says whether to try again.
+    pub async fn again(&mut self, error: &Error) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        tracing::debug!(%error, "trying again");
+        self.scope.run(error.doing(), self.backoff.wait()).await.is_ok()
+    }
 }
 
 /// Pauses that grow, with jitter so that those who collided do not collide again.
@@ -85,62 +105,68 @@ fn random_bits() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::sync::Mutex;
+
     use super::*;
 
     fn failure(message: &str) -> Error {
         Error::new("try", message)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn only_transient_failures_are_tried_again_and_not_for_ever() {
+    #[tokio::test]
+    async fn only_transient_failures_are_tried_again() {
         let scope = Scope::default();
-        for (fails, transient, tries, succeeds) in
-            [(0, true, 1, true), (3, true, 4, true), (3, false, 1, false), (99, true, ATTEMPTS, false)]
-        {
-            let mut count = 0;
-            let result = retry(
-                &scope,
-                |_| transient,
-                async || {
-                    count += 1;
-                    if count > fails { Ok(()) } else { Err(failure("no")) }
-                },
-            )
-            .await;
-            assert_eq!((count, result.is_ok()), (tries, succeeds));
+        for (fails, transient, tries, succeeds) in [(0, true, 1, true), (2, true, 3, true), (2, false, 1, false)] {
+            let count = Cell::new(0);
+            let attempt = || async {
+                count.set(count.get() + 1);
+                if count.get() > fails { Ok(()) } else { Err(failure("no")) }
+            };
+            let result = retry(&scope, |_| transient, attempt).await;
+            assert_eq!((count.get(), result.is_ok()), (tries, succeeds));
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_tried_for_ever() {
+        let scope = Scope::default();
+        let mut retries = Retries { left: 2, ..Retries::new(&scope) };
+        assert!(retries.again(&failure("no")).await);
+        assert!(retries.again(&failure("no")).await);
+        assert!(!retries.again(&failure("no")).await);
     }
 
     #[tokio::test]
     async fn a_stopped_operation_is_not_tried_again() {
         let scope = Scope::default();
         scope.cancel.cancel();
-        let mut count = 0;
+        let count = Cell::new(0);
         let result: Result<(), Error> = retry(
             &scope,
             |_| true,
-            async || {
-                count += 1;
+            || async {
+                count.set(count.get() + 1);
                 Err(failure("no"))
             },
         )
         .await;
-        assert_eq!((count, result.is_err()), (1, true));
+        assert_eq!((count.get(), result.is_err()), (1, true));
     }
 
     #[tokio::test]
     async fn the_future_can_be_sent_to_another_thread() {
         tokio::spawn(async {
             let scope = Scope::default();
-            let mut log = String::new();
-            retry(&scope, is_transient, async || {
+            let log = Mutex::new(String::new());
+            retry(&scope, is_transient, || async {
                 tokio::task::yield_now().await;
-                log.push('x');
+                log.lock().unwrap().push('x');
                 Ok(())
             })
             .await
             .unwrap();
-            assert_eq!(log, "x");
+            assert_eq!(log.into_inner().unwrap(), "x");
         })
         .await
         .unwrap();

@@ -13,11 +13,12 @@ use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Transaction};
 
 use super::connection::{Connection, millis};
-use super::lock::{self, TableLock};
+use super::lock::{self, TableLock, Until};
 use super::pool::Pool;
 use super::scope::Scope;
 use super::watchdog::Watchdog;
 use crate::error::Error;
+use crate::name::TableName;
 
 /// A connection taken from the pool for one operation; it returns to the pool clean, or not at all. While it is out,
 /// what runs in it is cancelled on the server when the operation is cancelled or its time is up.
@@ -84,11 +85,7 @@ impl Session {
         let scope = self.scope.clone();
         let transaction = self.begin().await?;
         if lock.is_taken_by_transactions() {
-            lock::poll(&scope, lock.table(), async |sql| {
-                let messages = transaction.simple_query(sql).await?;
-                Ok(lock::granted(&messages))
-            })
-            .await?;
+            lock::poll(&scope, lock.table(), transaction.client(), Until::TransactionEnds).await?;
         }
         Ok(transaction)
     }
@@ -98,8 +95,9 @@ impl Session {
         self.lent().connection.take_notices()
     }
 
-    /// Closes the connection instead of giving it back: what foreign SQL did to it must not reach other operations.
-    pub fn discard(mut self) {
+    /// Has the connection closed in the end instead of given back: what foreign SQL does to it must not reach other
+    /// operations.
+    pub fn spoil(&mut self) {
         self.lent_mut().spoilt = true;
     }
 
@@ -117,15 +115,10 @@ impl Session {
         self.watchdog.inherit(barked);
     }
 
-    /// Asks for the table's lock until it is granted, for the session rather than a transaction.
-    pub(super) async fn lock_session(&self, table: &crate::name::TableName) -> Result<(), Error> {
-        lock::poll_session(&self.scope, table, &self.lent().connection).await
-    }
-
     /// Starts a transaction that does nothing but hold the table's lock until the session is dropped.
-    pub(super) async fn lock_in_idle_transaction(&mut self, table: &crate::name::TableName) -> Result<(), Error> {
+    pub(super) async fn lock_in_idle_transaction(&mut self, table: &TableName) -> Result<(), Error> {
         self.lent_mut().in_transaction = true;
-        lock::begin_idle(&self.scope, table, &self.lent().connection).await
+        lock::begin_idle(&self.scope, table, &self.lent().connection.client).await
     }
 
     /// Keeps the mutex locked until the server has released what this session holds.

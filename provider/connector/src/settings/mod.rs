@@ -3,14 +3,25 @@
 //!
 //! **Invariant:** no password, private key or connection string appears in an error or a `Debug` form.
 
+mod conninfo;
 pub mod duration;
+mod explicit;
+mod keyword;
+mod origin;
+mod pgpass;
+mod resolve;
 mod secret;
+mod service;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::error::Error;
+
+pub use explicit::Explicit;
+pub use origin::Origin;
 pub use secret::Secret;
 
 /// Resolved connection settings.
@@ -49,6 +60,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Resolves settings: explicit ones, then the connection string, a service file, libpq's environment variables,
+    /// libpq's defaults; pgpass gives the password that is still missing. `environment` looks up a variable. Reads the
+    /// service and password files, and connects to nothing. Every fault is reported.
+    pub fn resolve(explicit: &Explicit, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
+        resolve::resolve(explicit, environment)
+    }
+
+    /// The settings of a connection string, without environment variables.
+    pub fn parse(connection_string: &str) -> Result<Self, Vec<Error>> {
+        let explicit = Explicit { connection_string: Some(Secret::new(connection_string)), ..Explicit::default() };
+        Self::resolve(&explicit, &|_| None)
+    }
+
     /// What connections go to, for messages: the database, the hosts and the user.
     pub fn target_text(&self) -> String {
         let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
@@ -109,6 +133,8 @@ pub struct Tls {
     pub mode: SslMode,
     /// Whether TLS starts at once, without asking the server first.
     pub direct: bool,
+    /// Whether TLS 1.2 is refused.
+    pub only_tls13: bool,
     /// Whether authentication must, may or must not be bound to the TLS channel.
     pub channel_binding: ChannelBinding,
     /// The certificates to trust.
@@ -154,9 +180,18 @@ pub enum Roots {
     Pem(Pem),
 }
 
-/// Something in PEM form.
+/// Something in PEM form, and where the setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pem {
+pub struct Pem {
+    /// The thing.
+    pub form: PemForm,
+    /// Where the setting comes from.
+    pub origin: Origin,
+}
+
+/// A file's path or a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PemForm {
     /// In a file.
     File(PathBuf),
     /// The text itself.

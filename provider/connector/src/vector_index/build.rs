@@ -12,7 +12,7 @@ use super::observe::{Sight, changed_since, doing, feasible, look, normal_form, s
 use super::plan::{self, Action, Prior, Recipe, Seen, create, create_steps, replace_steps, reserved_name};
 use super::progress;
 use super::spec::{BuildSettings, VectorIndexSpec};
-use crate::database::{Database, Notice, Scope, Session, TableLock, is_transient, retry};
+use crate::database::{Database, Notice, Retries, Scope, Session, TableLock, is_transient};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_literal};
 use crate::sql_text::mask_literals;
@@ -20,7 +20,7 @@ use crate::step::Step;
 use crate::table::Warning;
 
 /// How long clearing up after a failed build may take.
-const CLEAR_UP: Duration = Duration::from_secs(20);
+const CLEAR_UP: Duration = Duration::from_secs(10);
 
 /// How long the short transaction that swaps indexes waits for its locks before it lets others pass.
 const SWAP_LOCK_TIMEOUT: &str = "2s";
@@ -112,19 +112,27 @@ async fn drop_locked(
     let reserved = TableName::new(&index.schema, reserved_name(index));
     for (found, name) in [(sight.leftover, &reserved), (sight.named, index)] {
         if matches!(found, Found::Index(_)) {
-            let step = plan::drop(name, concurrently);
-            retry(scope, is_transient, async || {
-                if concurrently {
-                    return execute(session, &step.sql, &format!("drop index {name}")).await;
+            let mut retries = Retries::new(scope);
+            loop {
+                match drop_one(lock, session, name, concurrently).await {
+                    Err(error) if is_transient(&error) && retries.again(&error).await => {}
+                    result => break result?,
                 }
-                let transaction = begin_swap(session, lock).await?;
-                execute(transaction.client(), &step.sql, &format!("drop index {name}")).await?;
-                transaction.commit().await.map_err(|e| Error::postgres(format!("drop index {name}"), &e))
-            })
-            .await?;
+            }
         }
     }
     Ok(())
+}
+
+async fn drop_one(lock: &TableLock, session: &mut Session, index: &TableName, concurrently: bool) -> Result<(), Error> {
+    let step = plan::drop(index, concurrently);
+    let doing = format!("drop index {index}");
+    if concurrently {
+        return execute(session, &step.sql, &doing).await;
+    }
+    let transaction = begin_swap(session, lock).await?;
+    execute(transaction.client(), &step.sql, &doing).await?;
+    transaction.commit().await.map_err(|e| Error::postgres(doing, &e))
 }
 
 async fn apply_in_transaction(
@@ -133,47 +141,40 @@ async fn apply_in_transaction(
     build: &Build<'_>,
     resumed: bool,
 ) -> Result<Applied, Vec<Error>> {
-    let spec = build.spec;
-    let (lock, mut session) = database.lock_table(&spec.table, scope).await.map_err(|e| vec![e])?;
-    // The error of a transaction is one; of what stands in the way there may be several.
-    let mut obstacles = Vec::new();
-    let result = retry(
-        scope,
-        |error| is_transient(error),
-        async || {
-            session.take_notices();
-            let mut transaction = session.begin_locked(&lock).await?;
-            let decision = match decide(&mut transaction, build, resumed).await {
-                Ok(decision) => decision,
-                Err(errors) => {
-                    let first = errors.first().cloned();
-                    obstacles = errors;
-                    return Err(first.unwrap_or_else(|| Error::new(doing(spec), "it is not possible")));
-                }
-            };
-            obstacles.clear();
-            if decision.action != Action::Keep {
-                execute(transaction.client(), "set local statement_timeout = 0", &doing(spec)).await?;
-                set_up(transaction.client(), build, &decision, true).await?;
-                for step in &decision.steps {
-                    run_step(transaction.client(), step, spec).await?;
-                }
-            }
-            let seen = look_again(&mut transaction, spec).await?;
-            transaction.commit().await.map_err(|e| Error::postgres(doing(spec), &e))?;
-            Ok((seen, decision))
-        },
-    )
-    .await;
-    match result {
-        Err(_) if !obstacles.is_empty() => Err(obstacles),
-        Err(error) => Err(vec![error]),
-        Ok((seen, decision)) => {
-            let mut warnings = notices(spec, session.take_notices());
-            warnings.extend(known_bugs(&decision));
-            Ok(Applied { seen, steps: decision.steps, warnings })
+    let (lock, mut session) = database.lock_table(&build.spec.table, scope).await.map_err(one)?;
+    let mut retries = Retries::new(scope);
+    let (decision, seen) = loop {
+        session.take_notices();
+        match build_in_transaction(&lock, &mut session, build, resumed).await {
+            Err(errors) => match errors.as_slice() {
+                [error] if is_transient(error) && retries.again(error).await => {}
+                _ => return Err(errors),
+            },
+            Ok(built) => break built,
+        }
+    };
+    Ok(applied(build.spec, &session, decision, seen))
+}
+
+async fn build_in_transaction(
+    lock: &TableLock,
+    session: &mut Session,
+    build: &Build<'_>,
+    resumed: bool,
+) -> Result<(Decision, Seen), Vec<Error>> {
+    let doing = doing(build.spec);
+    let mut transaction = session.begin_locked(lock).await.map_err(one)?;
+    let decision = decide(&mut transaction, build, resumed).await?;
+    if decision.action != Action::Keep {
+        execute(transaction.client(), "set local statement_timeout = 0", &doing).await.map_err(one)?;
+        set_up(transaction.client(), build, &decision, true).await.map_err(one)?;
+        for step in &decision.steps {
+            run_step(transaction.client(), step, build.spec).await.map_err(one)?;
         }
     }
+    let seen = look_again(&mut transaction, build.spec).await.map_err(one)?;
+    transaction.commit().await.map_err(|e| one(Error::postgres(doing, &e)))?;
+    Ok((decision, seen))
 }
 
 async fn apply_concurrently(
@@ -183,45 +184,67 @@ async fn apply_concurrently(
     resumed: bool,
 ) -> Result<Applied, Vec<Error>> {
     let spec = build.spec;
-    let (lock, mut session) =
-        database.lock_table_outside_transactions(&spec.table, scope).await.map_err(|e| vec![e])?;
-    let mut transaction = session.begin_locked(&lock).await.map_err(|e| vec![e])?;
+    let (lock, mut session) = database.lock_table_outside_transactions(&spec.table, scope).await.map_err(one)?;
+    let mut transaction = session.begin_locked(&lock).await.map_err(one)?;
     let decision = decide(&mut transaction, build, resumed).await?;
-    transaction.rollback().await.map_err(|e| vec![Error::postgres(doing(spec), &e)])?;
+    transaction.rollback().await.map_err(|e| one(Error::postgres(doing(spec), &e)))?;
     session.take_notices();
-    let one = |error: Error| vec![error];
     if matches!(decision.action, Action::Rebuild | Action::RebuildIfNeeded) {
         set_up(&session, build, &decision, false).await.map_err(one)?;
-        let built = retry(scope, is_transient, async || {
-            build_beside(database, scope, &lock, &mut session, build, &decision).await
-        })
-        .await;
-        if let Err(error) = built {
-            clear_up(database, session, &spec.qualified()).await;
-            return Err(vec![error]);
+        let mut retries = Retries::new(scope);
+        loop {
+            match build_beside(database, scope, &lock, &mut session, build, &decision).await {
+                Ok(()) => break,
+                Err(error) if is_transient(&error) && retries.again(&error).await => {}
+                Err(error) => {
+                    // A build that goes on without us is not to be disturbed: it is found again.
+                    if error.is_closed() {
+                        return Err(one(error));
+                    }
+                    return Err(one(clear_up(database, session, &spec.qualified(), error).await));
+                }
+            }
         }
     }
-    let swap: Vec<&Step> = decision.steps.iter().filter(|step| !is_concurrent(step)).collect();
-    let seen = retry(scope, is_transient, async || {
-        let mut transaction = begin_swap(&mut session, &lock).await?;
-        for step in &swap {
-            run_step(transaction.client(), step, spec).await?;
+    let mut retries = Retries::new(scope);
+    let seen = loop {
+        match swap(&lock, &mut session, spec, &decision).await {
+            Err(error) if is_transient(&error) && retries.again(&error).await => {}
+            result => break result.map_err(one)?,
         }
-        let seen = look_again(&mut transaction, spec).await?;
-        transaction.commit().await.map_err(|e| Error::postgres(doing(spec), &e))?;
-        Ok(seen)
-    })
-    .await
-    .map_err(one)?;
+    };
+    Ok(applied(spec, &session, decision, seen))
+}
+
+/// The short transaction in which the new index takes its place.
+async fn swap(
+    lock: &TableLock,
+    session: &mut Session,
+    spec: &VectorIndexSpec,
+    decision: &Decision,
+) -> Result<Seen, Error> {
+    let mut transaction = begin_swap(session, lock).await?;
+    for step in decision.steps.iter().filter(|step| !is_concurrent(step)) {
+        run_step(transaction.client(), step, spec).await?;
+    }
+    let seen = look_again(&mut transaction, spec).await?;
+    transaction.commit().await.map_err(|e| Error::postgres(doing(spec), &e))?;
+    Ok(seen)
+}
+
+fn applied(spec: &VectorIndexSpec, session: &Session, decision: Decision, seen: Seen) -> Applied {
     let mut warnings = notices(spec, session.take_notices());
     warnings.extend(known_bugs(&decision));
-    Ok(Applied { seen, steps: decision.steps, warnings })
+    Applied { seen, steps: decision.steps, warnings }
+}
+
+fn one(error: Error) -> Vec<Error> {
+    vec![error]
 }
 
 /// Decides what is to be done from what there is now; an error when that is not what the plan counted on.
 async fn decide(transaction: &mut Transaction<'_>, build: &Build<'_>, resumed: bool) -> Result<Decision, Vec<Error>> {
     let spec = build.spec;
-    let one = |error: Error| vec![error];
     let before = build.prior.map(|prior| prior.index_name);
     let Some(sight) = look(transaction, &spec.table, &spec.qualified(), before).await.map_err(one)? else {
         return Err(vec![
@@ -336,29 +359,52 @@ async fn build_beside(
 }
 
 /// Removes the invalid index that a failed build leaves behind, under limits of its own. What does not work now is done
-/// by the next apply.
-async fn clear_up(database: &Database, mut session: Session, index: &TableName) {
-    let scope = Scope { deadline: Some(Instant::now() + CLEAR_UP), ..Scope::default() };
-    if session.is_closed() {
-        std::mem::drop(session);
-        match database.connect(&scope).await {
-            Ok(fresh) => session = fresh,
-            Err(error) => return tracing::warn!(%error, "could not clear up after the failed build of an index"),
-        }
-    } else {
-        session.watch(&scope);
-    }
+/// by the next apply, and the error says so.
+async fn clear_up(database: &Database, session: Session, index: &TableName, error: Error) -> Error {
     let reserved = TableName::new(&index.schema, reserved_name(index));
-    let sql = "set lock_timeout = 0; set statement_timeout = 0";
-    let again = |error: &Error| error.sqlstate() == Some("57014") || is_transient(error);
-    let cleared = retry(&scope, again, async || {
-        execute(&session, sql, "clear up").await?;
-        execute(&session, &plan::drop(&reserved, true).sql, "clear up").await
-    })
-    .await;
-    if let Err(error) = cleared {
-        tracing::warn!(%error, "could not clear up after the failed build of an index; the next apply does it");
+    let scope = Scope { deadline: Some(Instant::now() + CLEAR_UP), ..Scope::default() };
+    match drop_leftover(database, &scope, session, &reserved).await {
+        Ok(()) => error,
+        Err(obstacle) => {
+            tracing::warn!(error = %obstacle, "could not clear up after the failed build of an index");
+            let before = error.advised().map_or_else(String::new, |advice| format!("{advice}. "));
+            error.advice(format!(
+                "{before}An unfinished index {reserved} is left behind; the next apply finishes or drops it, or drop it \
+                 by hand"
+            ))
+        }
     }
+}
+
+async fn drop_leftover(
+    database: &Database,
+    scope: &Scope,
+    mut session: Session,
+    reserved: &TableName,
+) -> Result<(), Error> {
+    session.watch(scope);
+    let mut retries = Retries::new(scope);
+    loop {
+        if session.is_closed() {
+            std::mem::drop(session);
+            session = database.connect(scope).await?;
+        }
+        let error = match drop_without_timeouts(&session, reserved).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // A cancel request that was on its way may hit these statements, and a lost connection shows only now.
+        let passes = error.is_closed() || matches!(error.sqlstate(), Some("57014" | "57P01")) || is_transient(&error);
+        if !passes || !retries.again(&error).await {
+            return Err(error);
+        }
+    }
+}
+
+async fn drop_without_timeouts(session: &Session, index: &TableName) -> Result<(), Error> {
+    let doing = format!("drop the unfinished index {index}");
+    execute(session, "set lock_timeout = 0; set statement_timeout = 0", &doing).await?;
+    execute(session, &plan::drop(index, true).sql, &doing).await
 }
 
 /// Starts the short transaction that swaps or drops. It does not wait long for its locks, since everybody else who

@@ -4,7 +4,7 @@ use pg_connector::attachment::{self, Attachment, OnTeardownError};
 use pg_connector::{Blame, Database, Scope, TableName};
 use testbed::TestDatabase;
 
-use crate::connect::{connect, connect_with};
+use crate::sessions::database as connect_with;
 
 fn attachment(setup: &str, teardown: Option<&str>) -> Attachment {
     Attachment {
@@ -26,7 +26,7 @@ async fn on_each_version<F: Future<Output = ()>>(run: impl Fn(TestDatabase, Data
     for major in TestDatabase::VERSIONS {
         let test = TestDatabase::new(major).await;
         test.query("create table t (id bigint primary key, d text); create table log (n serial, what text)").await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         run(test, database).await;
     }
 }
@@ -127,10 +127,14 @@ async fn an_error_shows_its_place_and_no_secret() {
         assert!(error.doing().ends_with("statement 2, line 4, column 3"), "{error}");
         assert_eq!(error.failed_statement(), Some("  select '***',\n    wrong from t\n    ^"));
         assert_eq!((error.sqlstate(), error.blamed()), (Some("42703"), Some(&Blame::Attribute("setup_sql"))));
-        let raising = "do $$ begin raise exception 'told %', 5 using detail = 'why', hint = 'what', errcode = 'XY123'; end $$";
+        let raising =
+            "do $$ begin raise exception 'told %', 5 using detail = 'why', hint = 'what', errcode = 'XY123'; end $$";
         let error = attachment::create(&database, &scope, &attachment(raising, None)).await.unwrap_err();
         let server = error.server().unwrap();
-        assert_eq!((error.message(), server.detail.as_deref(), server.hint.as_deref()), ("told 5", Some("why"), Some("what")));
+        assert_eq!(
+            (error.message(), server.detail.as_deref(), server.hint.as_deref()),
+            ("told 5", Some("why"), Some("what"))
+        );
         assert_eq!(server.sqlstate, "XY123");
         for setup in [
             "create role r password 'geheim' wrong",
@@ -262,13 +266,17 @@ async fn what_attachments_are_for_goes_round() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deadlocks_with_others_are_tried_again() {
     on_each_version(|test, database| async move {
-        test.query("create table a (n int); create table b (n int); insert into a values (0); insert into b values (0)").await;
+        test.query(
+            "create table a (n int); create table b (n int); insert into a values (0); insert into b values (0)",
+        )
+        .await;
         let mut running = tokio::task::JoinSet::new();
         for (i, (one, two)) in [("a", "b"), ("b", "a")].into_iter().cycle().take(6).enumerate() {
             let database = database.clone();
             running.spawn(async move {
                 // Each belongs to a table of its own, so no lock of ours keeps them apart.
-                let setup = format!("lock table {one}; select pg_sleep(0.2); lock table {two}; update {two} set n = n + 1");
+                let setup =
+                    format!("lock table {one}; select pg_sleep(0.2); lock table {two}; update {two} set n = n + 1");
                 let on = Attachment { name: format!("d{i}"), ..attachment(&setup, None) };
                 let on = Attachment { table: TableName::new("public", if i % 2 == 0 { "t" } else { "log" }), ..on };
                 attachment::create(&database, &Scope::default(), &on).await.unwrap();

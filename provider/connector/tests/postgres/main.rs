@@ -1,6 +1,8 @@
-//! What the connector does to a real server.
+//! The connector against real servers.
 
 mod attachment;
 mod connect;
+mod locks;
 mod rows;
+mod sessions;
 mod vector_index;

@@ -10,7 +10,7 @@ use pg_connector::vector_index::{
 use pg_connector::{Blame, Database, Error, Scope, TableName};
 use testbed::TestDatabase;
 
-use crate::connect::{connect, connect_with};
+use crate::sessions::database as connect_with;
 
 const TABLE: &str = "create extension vector; create table t (id bigint primary key, kind text, \
     v vector(8), h halfvec(8), b bit(8), s sparsevec(8), open vector, wide vector(3072)); \
@@ -70,7 +70,7 @@ async fn on_each_version<F: Future<Output = ()>>(run: impl Fn(TestDatabase) -> F
 async fn every_operator_class_is_built_and_used() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         for ty in VectorType::ALL {
             for metric in Metric::ALL {
                 for method in Method::ALL {
@@ -98,7 +98,10 @@ async fn every_operator_class_is_built_and_used() {
                              (select {column} from t where id = 1) limit 3"
                         ))
                         .await;
-                    assert!(plan.contains(&format!("Index Scan using t__vector__{column}")), "{ty} {metric} {method}\n{plan}");
+                    assert!(
+                        plan.contains(&format!("Index Scan using t__vector__{column}")),
+                        "{ty} {metric} {method}\n{plan}"
+                    );
                     test.query(&format!("drop index t__vector__{column}")).await;
                 }
             }
@@ -111,7 +114,7 @@ async fn every_operator_class_is_built_and_used() {
 async fn expressions_and_conditions_are_built_used_and_read_back() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let half = Some(Quantize::Half);
         let binary = Some(Quantize::Binary);
         for (spec, query) in [
@@ -171,7 +174,7 @@ async fn expressions_and_conditions_are_built_used_and_read_back() {
 async fn a_changed_index_takes_the_place_of_the_old_one() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let mut old = spec("v");
         let mut seen = build(&database, &old, true, None).await.unwrap().seen;
         let changes: [fn(&mut VectorIndexSpec); 6] = [
@@ -205,7 +208,7 @@ async fn a_changed_index_takes_the_place_of_the_old_one() {
 async fn a_condition_in_other_words_is_not_built_again() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let old = VectorIndexSpec { predicate: Some("id>5 and kind<>''".to_owned()), ..spec("v") };
         let seen = build(&database, &old, true, None).await.unwrap().seen;
         for (predicate, same) in [("(id > 5) AND kind != ''::text", true), ("id > 5", false)] {
@@ -225,12 +228,13 @@ async fn a_condition_in_other_words_is_not_built_again() {
 async fn leftovers_are_finished_or_cleared_away() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let spec = VectorIndexSpec { predicate: Some("id>5".to_owned()), ..spec("v") };
         let reserved = reserved_name(&spec.qualified());
         let wanted = format!("create index {reserved} on t using hnsw (v vector_l2_ops) where id > 5");
         let other = format!("create index {reserved} on t using hnsw (v vector_l2_ops) with (m = 4) where id > 5");
-        let invalid = format!("{wanted}; update pg_index set indisvalid = false where indexrelid = '{reserved}'::regclass");
+        let invalid =
+            format!("{wanted}; update pg_index set indisvalid = false where indexrelid = '{reserved}'::regclass");
         for (leftover, is_taken) in [(wanted.as_str(), true), (&other, false), (&invalid, false)] {
             test.query(leftover).await;
             let file = || test.query("select relfilenode from pg_class where relname ~ '^(t__vector|terraform_pg)'");
@@ -255,7 +259,7 @@ async fn what_cannot_be_built_is_refused_before_anything_is() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
         test.query("create view a_view as select * from t; create table p (id int, v vector(3)) partition by range (id); create table p1 partition of p for values from (0) to (9)").await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let on = |table: &str| TableName::new("public", table);
         for (wrong, attribute, why) in [
             (VectorIndexSpec { table: on("nowhere"), ..spec("v") }, "table", "there is no table public.nowhere"),
@@ -284,7 +288,7 @@ async fn what_cannot_be_built_is_refused_before_anything_is() {
     let bare = TestDatabase::new(15).await;
     bare.query("create table t (id int, b bit(8))").await;
     let spec = VectorIndexSpec { metric: Metric::Hamming, ..spec("b") };
-    let said = messages(build(&connect(&bare), &spec, true, None).await);
+    let said = messages(build(&connect_with(&bare, 10), &spec, true, None).await);
     assert!(said.contains("is not installed"), "{said}");
 }
 
@@ -292,12 +296,18 @@ async fn what_cannot_be_built_is_refused_before_anything_is() {
 async fn what_is_not_ours_is_never_touched() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let spec = spec("v");
         for (make, why) in [
-            ("create index t__vector__v on t using hnsw (v vector_l2_ops)", "import it (its id is public.t__vector__v)"),
+            (
+                "create index t__vector__v on t using hnsw (v vector_l2_ops)",
+                "import it (its id is public.t__vector__v)",
+            ),
             ("create index t__vector__v on t (id)", "taken by an index with method btree"),
-            ("create table o (v vector(3)); create index t__vector__v on o using hnsw (v vector_l2_ops)", "table public.o"),
+            (
+                "create table o (v vector(3)); create index t__vector__v on o using hnsw (v vector_l2_ops)",
+                "table public.o",
+            ),
             ("create table t__vector__v (id int)", "taken by a table"),
         ] {
             test.query(make).await;
@@ -321,7 +331,7 @@ async fn what_is_not_ours_is_never_touched() {
 async fn what_changed_since_the_plan_stops_the_apply() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let old = spec("v");
         let new = VectorIndexSpec { m: Some(8), ..spec("v") };
         let seen = build(&database, &old, true, None).await.unwrap().seen;
@@ -346,7 +356,7 @@ async fn what_changed_since_the_plan_stops_the_apply() {
 async fn options_changed_without_a_rebuild_are_noticed() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let spec = spec("v");
         let first = build(&database, &spec, true, None).await.unwrap().seen;
         assert!(first.usable());
@@ -367,7 +377,7 @@ async fn options_changed_without_a_rebuild_are_noticed() {
 async fn an_invalid_index_is_built_again() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let spec = spec("v");
         build(&database, &spec, true, None).await.unwrap();
         test.query("update pg_index set indisvalid = false where indexrelid = 't__vector__v'::regclass").await;
@@ -387,10 +397,10 @@ async fn a_build_that_is_stopped_leaves_nothing() {
         for (max_connections, cancelled) in [(10, true), (10, false), (1, false)] {
             let database = connect_with(&test, max_connections);
             // A concurrent build waits for every transaction that was there before it.
-            let blocker = connect(&test);
+            let blocker = connect_with(&test, 10);
             let mut blocking = blocker.connect(&Scope::default()).await.unwrap();
             let transaction = blocking.begin().await.unwrap();
-            transaction.batch_execute("select count(*) from t; lock table t in row exclusive mode").await.unwrap();
+            transaction.batch_execute("set transaction isolation level repeatable read; select 1").await.unwrap();
             let mut scope = Scope::default();
             if !cancelled {
                 scope.deadline = Some(Instant::now() + Duration::from_secs(2));
@@ -398,9 +408,7 @@ async fn a_build_that_is_stopped_leaves_nothing() {
             let spec = spec("v");
             let build = Build { spec: &spec, concurrently: true, settings: &BuildSettings::default(), prior: None };
             let stop = async {
-                while test.query("select count(*) from pg_stat_progress_create_index").await == "0" {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+                wait_for_build(&test).await;
                 if cancelled {
                     scope.cancel.cancel();
                 }
@@ -417,27 +425,93 @@ async fn a_build_that_is_stopped_leaves_nothing() {
     .await;
 }
 
+/// Waits until the build is in its last phase, which a snapshot of ours holds up.
+async fn wait_for_build(test: &TestDatabase) {
+    let phase = "select phase from pg_stat_progress_create_index where datname = current_database()";
+    while test.query(phase).await != "waiting for old snapshots" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_build_whose_backend_is_killed_leaves_nothing() {
+    on_each_version(|test| async move {
+        test.query(TABLE).await;
+        let database = connect_with(&test, 10);
+        let mut holding = connect_with(&test, 1).connect(&Scope::default()).await.unwrap();
+        let snapshot = holding.begin().await.unwrap();
+        snapshot.batch_execute("set transaction isolation level repeatable read; select 1").await.unwrap();
+        let kill = async {
+            wait_for_build(&test).await;
+            test.query("select pg_terminate_backend(pid) from pg_stat_progress_create_index where datname = current_database()").await;
+        };
+        let spec = spec("v");
+        let (result, ()) = tokio::join!(build(&database, &spec, true, None), kill);
+        let said = messages(result);
+        assert!(said.contains("administrator command"), "{said}");
+        assert_eq!(indexes(&test).await, "");
+    })
+    .await;
+}
+
+/// A way to the server that can be cut.
+async fn cuttable(test: &TestDatabase) -> (TestDatabase, tokio::sync::watch::Sender<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = TestDatabase {
+        host: "127.0.0.1".to_owned(),
+        port: listener.local_addr().unwrap().port(),
+        user: test.user.clone(),
+        name: test.name.clone(),
+        major: test.major,
+    };
+    let (cut, cutting) = tokio::sync::watch::channel(());
+    let server = (test.host.clone(), test.port);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (server, mut cutting) = (server.clone(), cutting.clone());
+            cutting.mark_unchanged();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                    _ = cutting.changed() => {}
+                }
+            });
+        }
+    });
+    (through, cut)
+}
+
 #[tokio::test]
 async fn a_lost_connection_is_taken_up_again() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        let database = connect(&test);
-        let spec = spec("v");
-        let blocker = connect(&test);
-        let mut blocking = blocker.connect(&Scope::default()).await.unwrap();
-        let transaction = blocking.begin().await.unwrap();
-        transaction.batch_execute("lock table t in row exclusive mode").await.unwrap();
-        let kill = async {
-            let kill = "select pg_terminate_backend(pid) from pg_stat_progress_create_index \
-                where relid = 't'::regclass and index_relid <> 0";
-            while test.query(kill).await.is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut holding = connect_with(&test, 1).connect(&Scope::default()).await.unwrap();
+        let snapshot = holding.begin().await.unwrap();
+        snapshot.batch_execute("set transaction isolation level repeatable read; select 1").await.unwrap();
+        let (through, cut) = cuttable(&test).await;
+        let database = connect_with(&through, 10);
+        let disturb = async {
+            wait_for_build(&test).await;
+            cut.send(()).unwrap();
+            // The next try finds the build that goes on; only when it has looked once may that finish.
+            let now = test.query("select clock_timestamp()").await;
+            let looked = format!(
+                "select 1 from pg_stat_activity where backend_start > '{now}' and datname = current_database() \
+                 and query ilike 'rollback%'"
+            );
+            while test.query(&looked).await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            transaction.rollback().await.unwrap();
+            snapshot.rollback().await.unwrap();
         };
-        let (result, ()) = tokio::join!(build(&database, &spec, true, None), kill);
+        let before = test.query("select max(oid::bigint) from pg_class").await;
+        let spec = spec("v");
+        let (result, ()) = tokio::join!(build(&database, &spec, true, None), disturb);
         result.unwrap();
         assert_eq!(indexes(&test).await, "t__vector__v true");
+        let built = format!("select count(*) from pg_class where oid::bigint > {before} and relname = 't__vector__v'");
+        assert_eq!(test.query(&built).await, "1");
     })
     .await;
 }
@@ -474,7 +548,7 @@ async fn an_extension_in_another_schema_is_found() {
              create table \"My s\".\"T\" (id int, \"We\"\"ird\" extensions.vector(3))",
         )
         .await;
-        let database = connect(&test);
+        let database = connect_with(&test, 10);
         let spec = VectorIndexSpec {
             table: TableName::new("My s", "T"),
             quantize: Some(Quantize::Half),
@@ -531,7 +605,9 @@ async fn many_at_once_on_one_table_do_not_deadlock() {
                 result.unwrap();
             }
             let valid = test
-                .query("select count(*) from pg_index where indrelid = 't'::regclass and indisvalid and not indisprimary")
+                .query(
+                    "select count(*) from pg_index where indrelid = 't'::regclass and indisvalid and not indisprimary",
+                )
                 .await;
             assert_eq!(valid, "15");
             for i in 0..10 {
