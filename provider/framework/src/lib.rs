@@ -23,7 +23,6 @@ pub mod schema;
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod server;
 pub mod server;
 pub mod timeouts;
 pub mod types;

@@ -1,6 +1,16 @@
 //! The provider's process: hands the provider to the plugin framework.
 
-mod diagnostics;
 mod provider_block;
+mod diagnostics;
+mod functions;
+mod data_sources;
+mod resources;
+mod provider;
+#[cfg(test)]
+mod docs;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tfplugin::serve(provider::PgProvider)
+}

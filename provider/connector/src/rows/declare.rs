@@ -201,7 +201,9 @@ fn digest(groups: &[RowGroup]) -> String {
     }
     hashes.sort_unstable();
     let mut hasher = Sha256::new();
-    hashes.iter().for_each(|hash| hasher.update(hash));
+    for hash in &hashes {
+        hasher.update(hash);
+    }
     hex(&hasher.finalize())
 }
 

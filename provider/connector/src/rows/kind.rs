@@ -97,13 +97,14 @@ impl ColumnKind {
             name = element.to_owned();
         }
         let mut modifiers = Vec::new();
-        if let (Some(open), Some(close)) = (name.find('('), name.find(')')) {
-            if open < close {
-                modifiers = name[open + 1..close].split(',').map_while(|m| m.trim().parse::<i64>().ok()).collect();
-                name = format!("{} {}", name[..open].trim_end(), name[close + 1..].trim_start()).trim_end().to_owned();
-            }
+        if let Some((head, rest)) = name.split_once('(')
+            && let Some((inside, tail)) = rest.split_once(')')
+        {
+            modifiers = inside.split(',').map_while(|m| m.trim().parse::<i64>().ok()).collect();
+            // `timestamp(3) with time zone` is `timestamp with time zone`.
+            name = [head.trim_end(), tail.trim_start()].join(" ");
         }
-        Self { base: base(&name, &modifiers), array }
+        Self { base: base(name.trim_end(), &modifiers), array }
     }
 }
 

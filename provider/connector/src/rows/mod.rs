@@ -126,3 +126,13 @@ pub async fn count_foreign(
 ) -> Result<u64, Error> {
     digest::count_foreign(client, table, owned).await
 }
+
+/// Whether the text is a number without digits after the point.
+pub(crate) fn is_whole_number(text: &str) -> bool {
+    number::Decimal::parse(text).is_some_and(|number| number.is_whole())
+}
+
+/// Whether two texts are the same number.
+pub(crate) fn same_number(a: &str, b: &str) -> bool {
+    matches!((number::Decimal::parse(a), number::Decimal::parse(b)), (Some(a), Some(b)) if a == b)
+}

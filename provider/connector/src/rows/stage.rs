@@ -117,9 +117,8 @@ async fn copy(
     // When sending failed, the server's own words about it come with the end of the copy.
     match (sink.finish().await, interrupted) {
         (Ok(_), None) => Ok(()),
-        (Err(error), None) => Err(failed(&error)),
         (Err(error), Some(_)) if error.as_db_error().is_some() => Err(failed(&error)),
-        (_, Some(error)) => Err(failed(&error)),
+        (Err(error), None) | (_, Some(error)) => Err(failed(&error)),
     }
 }
 

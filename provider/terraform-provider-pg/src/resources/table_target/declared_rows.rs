@@ -74,7 +74,7 @@ pub fn declared(rows: &Value, table: Option<&TableSpec>) -> Result<Rows, Diagnos
             Value::Unknown(_) => known = false,
             Value::Map(_) if !row.is_wholly_known() => known = false,
             Value::Map(_) => match to_plain_json(row) {
-                Some(serde_json::Value::Object(object)) => objects.push((label, object)),
+                Ok(serde_json::Value::Object(object)) => objects.push((label, object)),
                 _ => known = false,
             },
             _ => faults.push(

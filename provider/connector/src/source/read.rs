@@ -1,0 +1,194 @@
+//! Runs a query through a cursor, a bounded number of rows at a time.
+
+use bytes::BytesMut;
+use serde_json::Value;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{SimpleQueryMessage, Transaction};
+
+use super::relation::{LiveColumn, Relation};
+use super::{ColumnInfo, DEFAULT_LIMIT, Meaning, Rows, SourceQuery, convert, filter};
+use crate::error::{Blame, Error};
+use crate::name::{quote_ident, quote_idents};
+use crate::rows::pinned;
+
+/// How much a result may hold, names included: it has to fit a message to the caller with room to spare.
+const MAX_BYTES: usize = 200 << 20;
+
+/// How much one fetch should bring.
+const FETCH_BYTES: usize = 4 << 20;
+
+/// The rows of the first fetch, whose size is not known yet.
+const FIRST_FETCH: usize = 500;
+
+/// The most rows of one fetch.
+const MOST_FETCHED: usize = 10_000;
+
+/// A parameter in text form: the server finds out its type, and its input function reads it.
+#[derive(Debug)]
+struct TextParameter<'a>(Option<&'a str>);
+
+impl ToSql for TextParameter<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self.0 {
+            Some(text) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(IsNull::No)
+            }
+            None => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> Result<Rows, Error> {
+    let doing = || format!("read rows of {}", query.table);
+    if let Some(fault) = query.filter.as_deref().and_then(filter::fault) {
+        return Err(Error::new(doing(), format!("the condition cannot be used: {fault}"))
+            .advice("Write one condition, as it would stand after WHERE.")
+            .blame(Blame::Attribute("where")));
+    }
+    let failed = |error| Error::postgres(doing(), &error);
+    transaction.batch_execute("set transaction isolation level repeatable read, read only").await.map_err(failed)?;
+    let settings = pinned::FIXED.map(|(name, value)| (name, if name == "IntervalStyle" { "iso_8601" } else { value }));
+    pinned::pin(transaction, &settings).await.map_err(failed)?;
+    let relation = Relation::find(transaction, &query.table).await?;
+    let columns = selected(query, &relation)?;
+    let (select, shown) = statement(query, &relation, &columns);
+    let parameters: Vec<TextParameter<'_>> = query.params.iter().map(|text| TextParameter(text.as_deref())).collect();
+    let typed: Vec<_> = parameters.iter().map(|p| (p as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
+    let declare = format!("declare terraform_pg_rows no scroll cursor for {select}");
+    let explained = |error| explain(failed(error), query).statement(&*shown);
+    transaction.execute_typed(&declare, &typed).await.map_err(explained)?;
+    let mut rows: Vec<Vec<Value>> = Vec::new();
+    let mut bytes = 0_usize;
+    let overhead: usize = columns.iter().map(|column| column.name.len() + 4).sum();
+    let mut size = FIRST_FETCH;
+    loop {
+        let messages = transaction
+            .simple_query(&format!("fetch forward {size} from terraform_pg_rows"))
+            .await
+            .map_err(|error| explain(failed(error), query).statement(&*shown))?;
+        let before = (rows.len(), bytes);
+        for message in messages {
+            let SimpleQueryMessage::Row(row) = message else { continue };
+            let mut values = Vec::with_capacity(columns.len());
+            for (at, column) in columns.iter().enumerate() {
+                values.push(match row.try_get(at).map_err(failed)? {
+                    Some(text) => {
+                        bytes += text.len();
+                        convert::value(column.scalar, column.delimiter, text)
+                    }
+                    None => Value::Null,
+                });
+            }
+            bytes += overhead;
+            rows.push(values);
+        }
+        if query.limit.is_none() && rows.len() as u64 > DEFAULT_LIMIT {
+            return Err(Error::new(doing(), format!("there are more than {DEFAULT_LIMIT} rows"))
+                .advice("Set limit to read more, or to read only the first rows; or read fewer with where.")
+                .blame(Blame::Attribute("limit")));
+        }
+        if bytes > MAX_BYTES {
+            let message =
+                format!("the rows take more than {} MiB, and {} of them were read", MAX_BYTES >> 20, rows.len());
+            return Err(Error::new(doing(), message)
+                .advice("Read fewer columns with columns, or fewer rows with where or limit.")
+                .blame(Blame::Attribute("limit")));
+        }
+        let fetched = rows.len() - before.0;
+        if fetched < size {
+            break;
+        }
+        size = (FETCH_BYTES * fetched / (bytes - before.1).max(1)).clamp(1, MOST_FETCHED);
+    }
+    Ok(finish(&columns, rows))
+}
+
+fn finish(columns: &[&LiveColumn], mut rows: Vec<Vec<Value>>) -> Rows {
+    let infos = columns.iter().enumerate().map(|(at, column)| {
+        let mut values: Vec<&mut Value> = rows.iter_mut().map(|row| &mut row[at]).collect();
+        ColumnInfo {
+            name: column.name.clone(),
+            type_name: column.type_name.clone(),
+            kind: convert::unify(column.scalar, column.delimiter.is_some(), &mut values),
+            meaning: match column.scalar {
+                convert::Scalar::Number => Meaning::Numbers,
+                convert::Scalar::Json => Meaning::Json,
+                _ => Meaning::Plain,
+            },
+        }
+    });
+    Rows { columns: infos.collect(), rows }
+}
+
+/// The columns to read; an error names those that are not there.
+fn selected<'a>(query: &SourceQuery, relation: &'a Relation) -> Result<Vec<&'a LiveColumn>, Error> {
+    let known = || relation.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = |attribute, name: &str| {
+        Error::new(format!("read rows of {}", query.table), format!("it has no column {name:?}; it has {}", known()))
+            .blame(Blame::Attribute(attribute))
+    };
+    if let Some(order) = query.order_by.iter().find(|order| relation.column(&order.column).is_none()) {
+        return Err(unknown("order_by", &order.column));
+    }
+    match &query.columns {
+        None => Ok(relation.columns.iter().collect()),
+        Some(names) => names.iter().map(|name| relation.column(name).ok_or_else(|| unknown("columns", name))).collect(),
+    }
+}
+
+/// The statement, and the same with the literals of the condition masked.
+fn statement(query: &SourceQuery, relation: &Relation, columns: &[&LiveColumn]) -> (String, String) {
+    let names = quote_idents(columns.iter().map(|column| column.name.as_str()));
+    let head = format!("select {names} from {}", query.table);
+    let order: Vec<String> = if query.order_by.is_empty() {
+        relation.primary_key.iter().map(|name| quote_ident(name)).collect()
+    } else {
+        query.order_by.iter().map(ToString::to_string).collect()
+    };
+    let order = if order.is_empty() { String::new() } else { format!(" order by {}", order.join(", ")) };
+    // One row more than is allowed shows that there are more.
+    let tail = format!("{order} limit {}", query.limit.unwrap_or(DEFAULT_LIMIT + 1));
+    match &query.filter {
+        // The line break ends a comment at the end of the condition.
+        Some(text) => {
+            (format!("{head} where (\n{text}\n){tail}"), format!("{head} where ({}){tail}", filter::masked(text)))
+        }
+        None => (format!("{head}{tail}"), format!("{head}{tail}")),
+    }
+}
+
+/// Blames the condition or its parameters for what only they can cause.
+fn explain(error: Error, query: &SourceQuery) -> Error {
+    if query.filter.is_none() {
+        return error;
+    }
+    let Some(server) = error.server() else { return error };
+    let about_parameter = server.context.as_deref().is_some_and(|context| context.contains('$'));
+    match server.sqlstate.as_str() {
+        "42P02" | "08P01" => {
+            error.advice("params has fewer elements than the condition names.").blame(Blame::Attribute("params"))
+        }
+        "42P18" | "42P08" => error
+            .advice("Every element of params must be used in the condition; a cast such as $1::text says its type.")
+            .blame(Blame::Attribute("params")),
+        "25006" => {
+            error.advice("The condition is evaluated in a read-only transaction.").blame(Blame::Attribute("where"))
+        }
+        state if state.starts_with("22") && about_parameter => error.blame(Blame::Attribute("params")),
+        state if state.starts_with("42") && state != "42501" || state.starts_with("22") => {
+            error.blame(Blame::Attribute("where"))
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,86 @@
+//! What can be read from: a table or a view, its columns as they are read, and its primary key.
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Transaction};
+
+use super::convert::Scalar;
+use crate::error::{Blame, Error};
+use crate::name::TableName;
+
+/// A relation that rows are read from.
+#[derive(Clone, Debug)]
+pub(super) struct Relation {
+    pub(super) columns: Vec<LiveColumn>,
+    /// The primary key's columns, in order; empty without one.
+    pub(super) primary_key: Vec<String>,
+}
+
+/// One of its columns.
+#[derive(Clone, Debug)]
+pub(super) struct LiveColumn {
+    pub(super) name: String,
+    pub(super) type_name: String,
+    pub(super) scalar: Scalar,
+    /// What stands between the elements, when it holds arrays.
+    pub(super) delimiter: Option<char>,
+}
+
+const RELATION: &str = "select c.oid, c.relkind::text, \
+       array(select a.attname::text from pg_catalog.pg_index i, unnest(i.indkey) with ordinality as k (attnum, n) \
+             join pg_catalog.pg_attribute a on a.attnum = k.attnum \
+             where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid order by k.n) \
+     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     where n.nspname = $1::text and c.relname = $2::text";
+
+/// Domains are followed to what they are made of, arrays to their elements; an array inside the domain of an array's
+/// elements stays text.
+const COLUMNS: &str = "with recursive part as ( \
+       select a.attnum, a.attname, a.atttypid as type, a.atttypid as declared, a.atttypmod as modifier, \
+              0 as depth, null::text as delimiter \
+       from pg_catalog.pg_attribute a where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+       union all \
+       select p.attnum, p.attname, case when t.typtype = 'd' then t.typbasetype else t.typelem end, p.declared, \
+              p.modifier, p.depth + 1, case when t.typtype = 'd' then p.delimiter else e.typdelim::text end \
+       from part p join pg_catalog.pg_type t on t.oid = p.type left join pg_catalog.pg_type e on e.oid = t.typelem \
+       where t.typtype = 'd' or (p.delimiter is null and e.typarray = t.oid) \
+     ) \
+     select distinct on (p.attnum) p.attname::text, pg_catalog.format_type(p.declared, p.modifier), n.nspname::text, \
+            t.typname::text, p.delimiter \
+     from part p join pg_catalog.pg_type t on t.oid = p.type join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
+     order by p.attnum, p.depth desc";
+
+impl Relation {
+    pub(super) async fn find(transaction: &Transaction<'_>, name: &TableName) -> Result<Self, Error> {
+        let doing = || format!("read rows of {name}");
+        let failed = |error| Error::postgres(doing(), &error);
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&name.schema, Type::TEXT), (&name.name, Type::TEXT)];
+        let Some(row) = transaction.query_typed_opt(RELATION, &parameters).await.map_err(failed)? else {
+            return Err(Error::new(doing(), "there is no such table or view")
+                .advice("Check the schema and the name, which are case-sensitive, and the provider's database.")
+                .blame(Blame::Attribute("table_name")));
+        };
+        let oid: u32 = row.try_get(0).map_err(failed)?;
+        let kind: String = row.try_get(1).map_err(failed)?;
+        let primary_key = row.try_get(2).map_err(failed)?;
+        if !["r", "p", "v", "m", "f"].contains(&kind.as_str()) {
+            return Err(Error::new(doing(), "it is neither a table nor a view").blame(Blame::Attribute("table_name")));
+        }
+        let rows = transaction.query_typed(COLUMNS, &[(&oid, Type::OID)]).await.map_err(failed)?;
+        let columns = rows.iter().map(column).collect::<Result<_, _>>().map_err(failed)?;
+        Ok(Self { columns, primary_key })
+    }
+
+    pub(super) fn column(&self, name: &str) -> Option<&LiveColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+fn column(row: &Row) -> Result<LiveColumn, tokio_postgres::Error> {
+    let delimiter: Option<String> = row.try_get(4)?;
+    Ok(LiveColumn {
+        name: row.try_get(0)?,
+        type_name: row.try_get(1)?,
+        scalar: Scalar::of(row.try_get(2)?, row.try_get(3)?),
+        delimiter: delimiter.and_then(|delimiter| delimiter.chars().next()),
+    })
+}
