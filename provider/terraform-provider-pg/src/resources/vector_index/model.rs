@@ -12,9 +12,7 @@ const SEEN: &str = "seen";
 /// The attribute that is to blame.
 pub fn path(blame: &Blame) -> Path {
     match blame {
-        Blame::Attribute(name) => {
-            name.split('.').fold(Path::default(), |path, part| path.attribute(part))
-        }
+        Blame::Attribute(name) => name.split('.').fold(Path::default(), |path, part| path.attribute(part)),
         Blame::Element(name, _) => Path::root(name),
         Blame::Column(..) => Path::root("column"),
         Blame::Row(..) => Path::default(),
@@ -114,9 +112,7 @@ pub fn show(state: &mut Value, seen: &Seen, before: Option<&Seen>) {
     state.set("metric", index.metric.word().into());
     state.set("operator_class", index.operator_class.as_str().into());
     state.set("valid", seen.usable().into());
-    for (name, default) in
-        [("lists", DEFAULT_LISTS), ("m", DEFAULT_M), ("ef_construction", DEFAULT_EF_CONSTRUCTION)]
-    {
+    for (name, default) in [("lists", DEFAULT_LISTS), ("m", DEFAULT_M), ("ef_construction", DEFAULT_EF_CONSTRUCTION)] {
         let effective = state.get(name).as_i64().unwrap_or_else(|| default.into());
         let live = index.option(name);
         if effective != i64::from(live.unwrap_or(default)) || state.get("id").is_null() {
