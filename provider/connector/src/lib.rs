@@ -11,6 +11,7 @@ pub mod attachment;
 pub mod catalog;
 pub mod database;
 pub mod error;
+mod expression;
 pub mod name;
 pub mod pg_type;
 pub mod record_schema;
