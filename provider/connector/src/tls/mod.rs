@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::error::Error;
 use crate::settings::{Pem, PemForm, Roots, SslMode, Tls};
@@ -46,6 +46,29 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Error> {
         config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
     Ok(config)
+}
+
+/// Why the server's certificate was refused, when that is what an error of connecting is about.
+pub(crate) fn refused_certificate(error: &tokio_postgres::Error) -> Option<String> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        // What an I/O error holds is not among its sources.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(error) = held.and_then(|held| held.downcast_ref::<rustls::Error>()) {
+            return refusal(error);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn refusal(error: &rustls::Error) -> Option<String> {
+    let rustls::Error::InvalidCertificate(reason) = error else { return None };
+    let reason = match reason {
+        CertificateError::Other(ours) => ours.to_string(),
+        theirs => theirs.to_string(),
+    };
+    Some(format!("the server's certificate is refused: {reason}"))
 }
 
 fn trust(tls: &Tls) -> Result<Trust, Error> {

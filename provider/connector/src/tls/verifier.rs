@@ -140,3 +140,124 @@ fn explain(error: Error, facts: Option<&Facts>, name: &ServerName<'_>) -> Error 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Reason(String);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+
+    /// Of X.509 version 1, as `openssl x509 -req` of OpenSSL 3.0 makes it without extensions.
+    const VERSION_1: &[u8] = b"-----BEGIN CERTIFICATE-----
+MIIBHDCBxAIUczhGm0HZ4wSplGpxS4lW/WHqKsEwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCY2EwIBcNMjYxMTIzMjAwODUyWhgPMjEyNjEwMzAyMDA4NTJaMBQxEjAQ
+BgNVBAMMCWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABFXHmdPQ
+RzIGMDlC95XIMLvE57KeiYsL9B6v105se044QgB5btknIyTxIFO3zhej3Kh7WJe9
+j7dZGoVAgHGGzfIwCgYIKoZIzj0EAwIDRwAwRAIgNJhZGnDfVhUdm0jD9KcVkXcR
+6llobm2rel9izQtkcDcCIHwcNmctZ8GC1RPT6BITpbGwFj5KiYAhRMZzVTOh8aq5
+-----END CERTIFICATE-----";
+
+    fn params(common_name: &str, names: &[&str]) -> CertificateParams {
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params
+    }
+
+    fn authority(mut params: CertificateParams) -> CertificateParams {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    }
+
+    fn self_signed(params: &CertificateParams) -> CertificateDer<'static> {
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    /// Checks a certificate for a host: "ok", or what is wrong with it.
+    fn check(
+        certificate: &CertificateDer<'_>,
+        trusted: &CertificateDer<'static>,
+        host: Option<&str>,
+        now: Duration,
+    ) -> String {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone()).unwrap();
+        let trust =
+            Trust::Roots { roots: Arc::new(roots), exactly: vec![trusted.clone()], check_name: host.is_some() };
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        let name = ServerName::try_from(host.unwrap_or("any.host")).unwrap();
+        Verifier::new(trust, algorithms)
+            .verify_server_cert(certificate, &[], &name, &[], UnixTime::since_unix_epoch(now))
+            .map_or_else(|error| super::super::refusal(&error).unwrap(), |_| "ok".to_owned())
+    }
+
+    fn now() -> Duration {
+        Duration::from_secs(UnixTime::now().as_secs())
+    }
+
+    #[test]
+    fn certificates_of_an_authority_are_checked_for_chain_and_name() {
+        let issuer = CertifiedIssuer::self_signed(authority(params("Authority", &[])), KeyPair::generate().unwrap()).unwrap();
+        let root = issuer.der().clone();
+        let other = self_signed(&authority(params("Other", &[])));
+        let issue = |params: &CertificateParams| {
+            params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone()
+        };
+        let named = issue(&params("ignored.example", &["db.example", "10.0.0.1"]));
+        let common = issue(&params("db.example", &[]));
+        let nested = issue(&authority(params("db.example", &["db.example"])));
+        for (certificate, trusted, host, expected) in [
+            (&named, &root, None, "ok"),
+            (&named, &root, Some("db.example"), "ok"),
+            (&named, &root, Some("10.0.0.1"), "ok"),
+            (&named, &root, Some("ignored.example"), "for the host \"ignored.example\", but for db.example, 10.0.0.1;"),
+            (&named, &root, Some("10.0.0.2"), "for the host \"10.0.0.2\", but for db.example"),
+            (&named, &other, None, "no certificate in sslrootcert has issued it"),
+            (&common, &root, Some("db.example"), "ok"),
+            (&common, &root, Some("other.example"), "but for db.example;"),
+            (&nested, &root, None, "(CA:TRUE)"),
+        ] {
+            let got = check(certificate, trusted, host, now());
+            assert!(got.contains(expected) && (expected != "ok" || got == "ok"), "{host:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_signs_itself_is_trusted_only_where_it_was_configured() {
+        // What `openssl req -new -x509 -subj /CN=db.example` makes: an authority without alternative names.
+        let certificate = self_signed(&authority(params("db.example", &[])));
+        let twin = self_signed(&authority(params("db.example", &[])));
+        let year = Duration::from_secs(365 * 86_400);
+        for (trusted, host, at, expected) in [
+            (&certificate, None, now(), "ok"),
+            (&certificate, Some("db.example"), now(), "ok"),
+            (&certificate, Some("other.example"), now(), "but for db.example;"),
+            (&certificate, None, Duration::ZERO, "not valid yet"),
+            (&certificate, None, year * 5000, "expired"),
+            (&twin, None, now(), "(CA:TRUE)"),
+        ] {
+            let got = check(&certificate, trusted, host, at);
+            assert!(got.contains(expected), "{host:?}: {got}");
+        }
+    }
+
+    #[test]
+    fn version_1_is_explained() {
+        let certificate = CertificateDer::from_pem_slice(VERSION_1).unwrap();
+        let root = self_signed(&authority(params("ca", &[])));
+        let got = check(&certificate, &root, Some("localhost"), now());
+        assert!(got.contains("X.509 version 1") && got.contains("subjectAltName"), "{got}");
+        assert!(Facts::read(&certificate).unwrap().has_common_name("localhost"));
+    }
+
+    #[test]
+    fn without_verification_any_certificate_does() {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        let certificate = CertificateDer::from_pem_slice(VERSION_1).unwrap();
+        let name = ServerName::try_from("x").unwrap();
+        let verifier = Verifier::new(Trust::Anyone, algorithms);
+        assert!(verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now()).is_ok());
+    }
+}
