@@ -1,6 +1,6 @@
 use pg_connector::vector_index::{ColumnType, Key, Method, Metric, ObservedIndex, Seen, VectorType};
 use std::collections::BTreeMap;
-use tfplugin::{Refinement, Value};
+use tfplugin::Refinement;
 
 use super::*;
 
