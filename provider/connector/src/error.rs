@@ -15,6 +15,7 @@ struct Inner {
     advice: Option<String>,
     blame: Option<Blame>,
     closed: bool,
+    unreachable: bool,
 }
 
 /// What the server said.
@@ -73,6 +74,7 @@ impl Error {
             advice: None,
             blame: None,
             closed: false,
+            unreachable: false,
         }))
     }
 
@@ -122,6 +124,26 @@ impl Error {
         self
     }
 
+    /// Says otherwise what was tried.
+    #[must_use]
+    pub fn doing_instead(mut self, doing: impl Into<String>) -> Self {
+        self.0.doing = doing.into();
+        self
+    }
+
+    /// Passes everything that the server said through a function that takes secrets out.
+    #[must_use]
+    pub fn map_texts(mut self, clean: impl Fn(&str) -> String) -> Self {
+        self.0.message = clean(&self.0.message);
+        if let Some(server) = &mut self.0.server {
+            server.message = clean(&server.message);
+            for text in [&mut server.detail, &mut server.hint, &mut server.context].into_iter().flatten() {
+                *text = clean(text);
+            }
+        }
+        self
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {
@@ -133,6 +155,13 @@ impl Error {
     #[must_use]
     pub fn blame(mut self, blame: Blame) -> Self {
         self.0.blame = Some(blame);
+        self
+    }
+
+    /// Says that no connection could be made at all.
+    #[must_use]
+    pub fn unreachable(mut self) -> Self {
+        self.0.unreachable = true;
         self
     }
 
@@ -169,6 +198,11 @@ impl Error {
     /// The SQLSTATE, when the server answered.
     pub fn sqlstate(&self) -> Option<&str> {
         self.server().map(|s| s.sqlstate.as_str())
+    }
+
+    /// Whether no connection could be made at all.
+    pub fn is_unreachable(&self) -> bool {
+        self.0.unreachable
     }
 
     /// Whether the connection was lost.

@@ -100,14 +100,11 @@ impl Decimal {
         if self.exponent >= 0 || self.digits.len() > 17 {
             return None;
         }
-        // digits / 10^n is a binary fraction only when 5^n divides the digits.
+        // digits / 10^n is a binary fraction only when 5^n divides the digits. One of at most 17 digits that needs more
+        // bits than a float has ends in .5 and lies where floats are whole, so that the comparison below refuses it.
         let divisor = 5_u64.checked_pow(u32::try_from(self.exponent.unsigned_abs()).ok()?)?;
         let digits: u64 = self.digits.parse().ok()?;
-        if digits % divisor != 0 {
-            return None;
-        }
-        let quotient = digits / divisor;
-        if quotient >> quotient.trailing_zeros() >= 1 << f64::MANTISSA_DIGITS {
+        if !digits.is_multiple_of(divisor) {
             return None;
         }
         let float: f64 = self.plain().parse().ok()?;
@@ -190,6 +187,15 @@ impl Number {
         }
     }
 
+    fn whole(negative: bool, magnitude: u64) -> Self {
+        let text = magnitude.to_string();
+        let digits = text.trim_end_matches('0');
+        let zeros = if digits.is_empty() { 0 } else { text.len() - digits.len() };
+        // A u64 has at most 20 digits: the conversion does not fail.
+        let exponent = i64::try_from(zeros).unwrap_or(0);
+        Self::Finite(Decimal { negative, digits: digits.into(), exponent })
+    }
+
     /// The float that holds this fraction or infinity exactly and reads back as the same number.
     pub(crate) fn to_exact_float(&self) -> Option<f64> {
         match self {
@@ -202,23 +208,13 @@ impl Number {
 
 impl From<i64> for Number {
     fn from(value: i64) -> Self {
-        Self::from(i128::from(value))
+        Self::whole(value < 0, value.unsigned_abs())
     }
 }
 
 impl From<u64> for Number {
     fn from(value: u64) -> Self {
-        Self::from(i128::from(value))
-    }
-}
-
-impl From<i128> for Number {
-    fn from(value: i128) -> Self {
-        let text = value.unsigned_abs().to_string();
-        let digits = text.trim_end_matches('0');
-        // At most 39 digits: the difference fits.
-        let exponent = if digits.is_empty() { 0 } else { i64::try_from(text.len() - digits.len()).unwrap_or(0) };
-        Self::Finite(Decimal { negative: value < 0, digits: digits.into(), exponent })
+        Self::whole(false, value)
     }
 }
 
@@ -248,6 +244,163 @@ impl fmt::Display for Number {
             Self::NegativeInfinity => f.write_str("-Infinity"),
             Self::Finite(number) => number.fmt(f),
             Self::Infinity => f.write_str("Infinity"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
+    }
+
+    #[test]
+    fn prints_the_shortest_plain_text() {
+        for (text, printed) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("-0.00", "0"),
+            ("0e999999999999", "0"),
+            ("00012", "12"),
+            ("+7", "7"),
+            ("1.0", "1"),
+            ("1.50", "1.5"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("-0.050", "-0.05"),
+            ("10e-1", "1"),
+            ("1E3", "1000"),
+            ("1.25e+2", "125"),
+            ("1234.5678e2", "123456.78"),
+            ("12345678901234567890123", "12345678901234567890123"),
+            ("1e-7", "0.0000001"),
+            ("1e128", &format!("1{}", "0".repeat(128))),
+            ("1e129", "1e129"),
+            ("-12e20000", "-1.2e20001"),
+            ("1.25e-400", "1.25e-400"),
+        ] {
+            assert_eq!(number(text).to_string(), printed, "{text}");
+            assert_eq!(number(printed), number(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_decimal_number() {
+        for text in [
+            "",
+            " ",
+            ".",
+            "-",
+            "e5",
+            "1e",
+            "1e+",
+            "1 ",
+            " 1",
+            "1_000",
+            "0x10",
+            "1.2.3",
+            "--1",
+            "NaN",
+            "Infinity",
+            "inf",
+            "1e5.0",
+            "1e20001",
+            "1e-20001",
+            "1e99999999999999999999",
+            "1e9223372036854775807",
+            "0.1e-9223372036854775808",
+            "١٢",
+            "1e1e1",
+        ] {
+            assert_eq!(text.parse::<Number>(), Err(ParseNumberError), "{text:?}");
+        }
+        assert!("9".repeat(MAX_DIGITS).parse::<Number>().is_ok());
+        assert!("9".repeat(MAX_DIGITS + 1).parse::<Number>().is_err());
+    }
+
+    #[test]
+    fn equal_numbers_are_equal_however_they_are_written() {
+        for (a, b) in [("1", "1.0"), ("0", "-0"), ("100", "1e2"), ("0.10", "1e-1"), ("-5", "-5.000")] {
+            assert_eq!(number(a), number(b), "{a} and {b}");
+        }
+        for (a, b) in [("1", "-1"), ("0.1", "0.10000000000000000001"), ("9007199254740993", "9007199254740992")] {
+            assert_ne!(number(a), number(b), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_in_numeric_order() {
+        let ascending =
+            ["-1e300", "-10", "-9.5", "-1", "-0.01", "0", "1e-300", "0.09", "0.1", "0.11", "9", "10", "99.9", "100"];
+        for (i, a) in ascending.iter().enumerate() {
+            for (j, b) in ascending.iter().enumerate() {
+                assert_eq!(number(a).cmp(&number(b)), i.cmp(&j), "{a} and {b}");
+            }
+            assert!(Number::NegativeInfinity < number(a) && number(a) < Number::Infinity);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_that_fit_become_integers() {
+        for value in [0, 1, -1, 10, 1_000_000, i64::MAX, i64::MIN] {
+            assert_eq!(Number::from(value).to_i64(), Some(value));
+            assert_eq!(number(&value.to_string()), Number::from(value));
+        }
+        assert_eq!(number("12e3").to_i64(), Some(12_000));
+        for text in ["0.5", "1.5", "-1e-20000", "1e19", "1e20000", "9223372036854775808", "-9223372036854775809"] {
+            assert_eq!(number(text).to_i64(), None, "{text}");
+        }
+        assert_eq!(Number::Infinity.to_i64(), None);
+        assert_eq!(Number::from(u64::MAX), number("18446744073709551615"));
+        assert_eq!(Number::from(0_u64), number("0"));
+    }
+
+    #[test]
+    fn a_float_is_the_number_that_it_prints_as() {
+        for (float, text) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (0.8, "0.8"),
+            (-1.5, "-1.5"),
+            (1e-7, "0.0000001"),
+            (9_007_199_254_740_992.0, "9007199254740992"),
+            (18_446_744_073_709_551_616.0, "18446744073709551616"),
+            (1e23, "99999999999999991611392"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+            (5e-324, "5e-324"),
+        ] {
+            assert_eq!(Number::from_f64(float), Some(number(text)), "{float}");
+        }
+        assert_eq!(Number::from_f64(f64::NAN), None);
+        assert_eq!(Number::from_f64(f64::INFINITY), Some(Number::Infinity));
+        assert_eq!(Number::from_f64(f64::NEG_INFINITY), Some(Number::NegativeInfinity));
+        assert!(Number::from_f64(f64::MAX).is_some());
+    }
+
+    #[test]
+    fn only_an_exact_fraction_becomes_a_float() {
+        for float in [0.5, 1.5, -0.25, 1_234_567.062_5, 0.000_976_562_5_f64] {
+            let number = Number::from_f64(float).unwrap();
+            assert_eq!(number.to_exact_float().map(f64::to_bits), Some(f64::to_bits(float)));
+        }
+        for text in [
+            "0",
+            "1",
+            "10",
+            "0.1",
+            "0.8",
+            "1e-7",
+            "1e-20000",
+            "1.5e20000",
+            // 2^-60: the float is exact, but prints shorter and would come back as another number.
+            "0.000000000000000000867361737988403547205962240695953369140625",
+            // 2^53 + 1/2: a binary fraction, one bit too long.
+            "9007199254740992.5",
+            "4503599627370497.5",
+        ] {
+            assert_eq!(number(text).to_exact_float(), None, "{text}");
         }
     }
 }

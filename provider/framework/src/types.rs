@@ -15,15 +15,15 @@ pub enum Type {
     /// Any type; the value carries its own.
     Dynamic,
     /// An ordered collection of one element type.
-    List(Box<Type>),
+    List(Box<Self>),
     /// An unordered collection of one element type.
-    Set(Box<Type>),
+    Set(Box<Self>),
     /// A collection of one element type with text keys.
-    Map(Box<Type>),
+    Map(Box<Self>),
     /// A fixed sequence of types.
-    Tuple(Vec<Type>),
+    Tuple(Vec<Self>),
     /// Named attributes, each of its own type.
-    Object(BTreeMap<String, Type>),
+    Object(BTreeMap<String, Self>),
 }
 
 impl fmt::Display for Type {

@@ -20,9 +20,9 @@ pub enum Value {
     /// Text in Unicode normal form C.
     String(String),
     /// The elements of a list, a set or a tuple.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// The elements of a map or the attributes of an object.
-    Map(BTreeMap<String, Value>),
+    Map(BTreeMap<String, Self>),
     /// The value of a dynamic attribute together with its type.
     Dynamic(Box<Typed>),
     /// No value.
@@ -251,5 +251,69 @@ impl<T: Into<Self>> From<Vec<T>> for Value {
 impl<T: Into<Self>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts a set into a value.
+    type Wrap<'a> = &'a dyn Fn(&Value) -> Value;
+
+    fn set_of_text(items: &[&str]) -> Value {
+        Value::List(items.iter().map(|item| Value::from(*item)).collect())
+    }
+
+    fn boxed(ty: Type) -> Box<Type> {
+        Box::new(ty)
+    }
+
+    #[test]
+    fn a_value_is_small() {
+        assert!(size_of::<Value>() <= 48, "{}", size_of::<Value>());
+    }
+
+    #[test]
+    fn the_order_of_a_set_means_nothing() {
+        let ty = Type::Set(boxed(Type::String));
+        let (a, b) = (set_of_text(&["a", "b", "c"]), set_of_text(&["c", "a", "b", "a"]));
+        assert!(equal(&a, &b, &ty));
+        assert!(!equal(&a, &b, &Type::List(boxed(Type::String))));
+        assert!(!equal(&a, &set_of_text(&["a", "b"]), &ty));
+    }
+
+    #[test]
+    fn sets_inside_other_values_are_compared_as_sets() {
+        let set = Type::Set(boxed(Type::String));
+        let (a, b) = (set_of_text(&["a", "b"]), set_of_text(&["b", "a"]));
+        let dynamic = |value: &Value| Value::Dynamic(Box::new(Typed { ty: set.clone(), value: value.clone() }));
+        let cases: [(Type, Wrap<'_>); 6] = [
+            (Type::Object(BTreeMap::from([("s".to_owned(), set.clone())])), &|set| Value::object([("s", set.clone())])),
+            (Type::Map(boxed(set.clone())), &|set| Value::object([("s", set.clone())])),
+            (Type::List(boxed(set.clone())), &|set| Value::List(vec![set.clone()])),
+            (Type::Tuple(vec![set.clone()]), &|set| Value::List(vec![set.clone()])),
+            (Type::Set(boxed(set.clone())), &|set| Value::List(vec![set.clone(), set.clone()])),
+            (Type::Dynamic, &dynamic),
+        ];
+        for (ty, inside) in cases {
+            assert!(equal(&inside(&a), &inside(&b), &ty), "{ty}");
+            assert!(!equal(&inside(&a), &inside(&set_of_text(&["a", "c"])), &ty), "{ty}");
+        }
+    }
+
+    #[test]
+    fn unknown_elements_of_a_set_may_yet_differ() {
+        let unknown = || Value::List(vec![Value::unknown()]);
+        let known = || Value::List(vec![Value::Null]);
+        let set = sorted_set(vec![unknown(), known(), unknown(), known()]);
+        assert_eq!(set, [known(), unknown(), unknown()]);
+    }
+
+    #[test]
+    fn null_and_empty_differ() {
+        let ty = Type::Set(boxed(Type::String));
+        assert!(!equal(&Value::Null, &Value::List(vec![]), &ty));
+        assert!(!equal(&Value::unknown(), &Value::Null, &ty));
     }
 }

@@ -22,7 +22,6 @@ pub(crate) fn decode(value: Option<&proto::DynamicValue>, ty: &Type, what: &str)
         Diagnostics::from(Diagnostic::error("Cannot read a value from the CLI", detail))
     };
     match value {
-        None => Ok(Value::Null),
         Some(value) if !value.msgpack.is_empty() => {
             codec::msgpack::decode(&value.msgpack, ty).map_err(|error| failed(&error))
         }
@@ -30,7 +29,7 @@ pub(crate) fn decode(value: Option<&proto::DynamicValue>, ty: &Type, what: &str)
             let json = serde_json::from_slice(&value.json).map_err(|error| failed(&error))?;
             codec::json::decode(&json, ty).map_err(|error| failed(&error))
         }
-        Some(_) => Ok(Value::Null),
+        _ => Ok(Value::Null),
     }
 }
 
@@ -39,7 +38,9 @@ pub(crate) fn encode(value: &Value, ty: &Type, what: &str) -> Result<proto::Dyna
     match codec::msgpack::encode(value, ty) {
         Ok(msgpack) => Ok(proto::DynamicValue { msgpack, json: Vec::new() }),
         Err(error) => {
-            let detail = format!("The {what} cannot be sent to the CLI: {error}. This is a bug in the provider; please report it.");
+            let detail = format!(
+                "The {what} cannot be sent to the CLI: {error}. This is a bug in the provider; please report it."
+            );
             Err(Diagnostic::error("Provider bug: a value cannot be encoded", detail).into())
         }
     }

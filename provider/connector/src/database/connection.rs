@@ -140,11 +140,11 @@ impl Dialer {
         if let Some(password) = &password {
             config.password(password.reveal());
         }
-        let doing = || format!("connect to {}", self.settings.target_text_at(host));
+        let doing = format!("connect to {}", self.settings.target_text_at(host));
         let attempt = self.attempt(&config, wanted, &doing);
         let result = match self.settings.connect_timeout {
             Some(limit) => tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
-                Err(Error::new(doing(), format!("no answer within {}", settings::duration::Spelled(limit)))
+                Err(Error::new(&doing, format!("no answer within {}", settings::duration::Spelled(limit)))
                     .advice(advice::NO_ANSWER))
             }),
             None => attempt.await,
@@ -152,17 +152,19 @@ impl Dialer {
         result.map_err(|error| advice::on_connect(error, &self.settings, host, password.is_some()))
     }
 
-    async fn attempt(
-        &self,
-        config: &Config,
-        wanted: TargetSessionAttrs,
-        doing: &dyn Fn() -> String,
-    ) -> Result<Connection, Error> {
+    async fn attempt(&self, config: &Config, wanted: TargetSessionAttrs, doing: &str) -> Result<Connection, Error> {
         let (client, mut connection) =
-            config.connect(self.tls.clone()).await.map_err(|error| Error::postgres(doing(), &error))?;
+            config.connect(self.tls.clone()).await.map_err(|error| {
+                let refused = tls::refused_certificate(&error);
+                let error = Error::postgres(doing, &error);
+                match refused {
+                    Some(reason) => error.because(reason),
+                    None => error,
+                }
+            })?;
         let version = connection.parameter("server_version").unwrap_or_default().to_owned();
         if let Some(fault) = too_old(&version) {
-            return Err(Error::new(doing(), fault));
+            return Err(Error::new(doing, fault));
         }
         let notices = Notices::default();
         let sink = Arc::clone(&notices);
@@ -186,7 +188,7 @@ impl Dialer {
         let canceller = Canceller { token: client.cancel_token(), tls: self.tls.clone() };
         let connection = Connection { client, notices, canceller, set_up: self.set_up.as_str().into(), task };
         if let Err(error) = connection.client.batch_execute(&self.set_up).await {
-            return Err(Error::postgres(doing(), &error));
+            return Err(Error::postgres(doing, &error));
         }
         connection.check(wanted, doing).await?;
         Ok(connection)
@@ -194,7 +196,7 @@ impl Dialer {
 }
 
 impl Connection {
-    async fn check(&self, wanted: TargetSessionAttrs, doing: &dyn Fn() -> String) -> Result<(), Error> {
+    async fn check(&self, wanted: TargetSessionAttrs, doing: &str) -> Result<(), Error> {
         let (condition, fault) = match wanted {
             TargetSessionAttrs::Any | TargetSessionAttrs::PreferStandby => return Ok(()),
             TargetSessionAttrs::ReadWrite => ("not recovering and not read_only", "it does not take writes"),
@@ -206,10 +208,10 @@ impl Connection {
             "select ({condition})::text from (select pg_catalog.pg_is_in_recovery(), \
              pg_catalog.current_setting('transaction_read_only')::bool) as server(recovering, read_only)"
         );
-        if self.answer(&sql).await.map_err(|error| Error::postgres(doing(), &error))?.as_deref() == Some("true") {
+        if self.answer(&sql).await.map_err(|error| Error::postgres(doing, &error))?.as_deref() == Some("true") {
             Ok(())
         } else {
-            Err(Error::new(doing(), fault).advice(advice::TARGET))
+            Err(Error::new(doing, fault).advice(advice::TARGET))
         }
     }
 
@@ -233,37 +235,42 @@ impl Connection {
     }
 
     /// Gives the session back the settings it started with and releases what it holds. `None` when it cannot be used
-    /// again: it is in a transaction, busy or lost. `roll_back` says that it is known to be in a transaction.
+    /// again: it is busy or lost. `roll_back` says that it is known to be in a transaction.
     pub(super) async fn reset(self, roll_back: bool) -> Option<Self> {
+        for roll_back in [roll_back, true] {
+            match tokio::time::timeout(Duration::from_secs(1), self.try_reset(roll_back)).await {
+                Ok(Ok(true)) => {
+                    self.take_notices();
+                    return Some(self);
+                }
+                // It is in a transaction after all, perhaps a failed one.
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) if error.as_db_error().is_some() => {}
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        self.close().await;
+        None
+    }
+
+    /// Says whether no transaction was open. One that was is only found out, not ended.
+    async fn try_reset(&self, roll_back: bool) -> Result<bool, tokio_postgres::Error> {
+        if roll_back {
+            self.client.batch_execute("rollback").await?;
+        }
         // In a transaction that began with an earlier message the two clocks differ.
-        let mut sql = "select pg_catalog.now() operator(pg_catalog.=) pg_catalog.statement_timestamp(); close all; \
-            set session authorization default; reset all; unlisten *; select pg_catalog.pg_advisory_unlock_all(); \
-            discard temp; discard sequences; "
-            .to_owned();
-        sql.push_str(&self.set_up);
-        let answer = async {
-            if roll_back {
-                self.client.batch_execute("rollback").await?;
-            }
-            self.client.simple_query(&sql).await
-        };
-        let messages = match tokio::time::timeout(Duration::from_secs(1), answer).await {
-            Ok(Ok(messages)) => messages,
-            Ok(Err(_)) | Err(_) => {
-                self.close().await;
-                return None;
-            }
-        };
-        let clean = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row.get(0) == Some("t")),
+        let sql = format!(
+            "select pg_catalog.now() operator(pg_catalog.=) pg_catalog.statement_timestamp(); close all; \
+             set session authorization default; reset all; unlisten *; select pg_catalog.pg_advisory_unlock_all(); \
+             discard temp; discard sequences; {}",
+            self.set_up
+        );
+        let messages = self.client.simple_query(&sql).await?;
+        let first = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
             _ => None,
         });
-        if clean != Some(true) {
-            self.close().await;
-            return None;
-        }
-        self.take_notices();
-        Some(self)
+        Ok(first == Some("t"))
     }
 
     /// Ends what runs here and closes the connection, so that the server has no session of ours left behind.

@@ -5,10 +5,14 @@
 use super::{Cell, DeclaredRow, DeclaredRows, RowGroup};
 use crate::error::{Blame, Error, RowLabel};
 
-/// An error while the temporary tables were made: a column of the declaration that the table does not have.
+/// An error while the temporary tables were made.
 pub(super) fn of_statement(error: Error) -> Error {
     match error.sqlstate() {
         Some("42703") => error.advice("The table has changed since it was last read; refresh and plan again."),
+        Some("42501") => error.advice(
+            "Rows are compared in a temporary table, so the role needs select on the table and temporary on the \
+             database (grant temporary on database … to …).",
+        ),
         _ => error,
     }
 }
@@ -30,13 +34,23 @@ pub(super) fn of_copy(error: Error, table: &str, group: &RowGroup) -> Error {
         return error;
     };
     let after = &rest[start + digits.len()..];
-    let named = |name: &&String| {
-        after.split_once(name.as_str()).is_some_and(|(before, after)| {
-            before.starts_with(',') && before.ends_with(' ') && !before.contains(':') && after.starts_with([':', ' '])
-        })
-    };
-    let column = group.columns.iter().filter(named).max_by_key(|name| name.len()).cloned();
+    let column = group
+        .columns
+        .iter()
+        .filter_map(|name| Some((place_of(after, name)?, name)))
+        .max_by_key(|(place, name)| (*place, name.len()))
+        .map(|(_, name)| name.clone());
     error.blame(Blame::Row(row.label.clone(), column))
+}
+
+/// Where `, column a: "value"` or `, column a null input` names that column; what stands right before a colon is surest.
+fn place_of(text: &str, name: &str) -> Option<(bool, usize)> {
+    let places = text.match_indices(name).filter_map(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let stands_alone = before.starts_with(',') && before.ends_with(' ') && !before.contains(':');
+        (stands_alone && after.starts_with([':', ' '])).then_some((after.starts_with(':'), at))
+    });
+    places.max()
 }
 
 /// An error of a statement that writes rows: constraints name the values that they refuse.
@@ -120,4 +134,40 @@ fn value_of<'a>(group: &RowGroup, row: &'a DeclaredRow, column: &str) -> Option<
 fn only<'a>(mut rows: impl Iterator<Item = (&'a RowGroup, &'a DeclaredRow)>) -> Option<RowLabel> {
     let first = rows.next()?;
     rows.next().is_none().then(|| first.1.label.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_column_is_found_in_every_context() {
+        let columns = ["column", "a", "m", "o", "odd: name", "x y"];
+        for (after, column) in [
+            (", column m: \"a m: x\"", Some("m")),
+            (", column column: \"x\"", Some("column")),
+            (", column o null input", Some("o")),
+            (", column x y: \"a\"", Some("x y")),
+            (", column odd: name: \"a\"", Some("odd: name")),
+            (", Spalte a: »m«", Some("a")),
+            (": \"1\tm: \"", None),
+            ("", None),
+        ] {
+            let found = columns.iter().filter_map(|name| Some((place_of(after, name)?, *name)));
+            let found = found.max_by_key(|(place, name)| (*place, name.len())).map(|(_, name)| name);
+            assert_eq!(found, column, "{after}");
+        }
+    }
+
+    #[test]
+    fn the_values_of_a_constraint_are_read() {
+        for (detail, columns, values) in [
+            ("Key (id)=(3) already exists.", vec!["id"], "3"),
+            ("Key (a, \"B c\")=(1, x) is not present in table \"t\".", vec!["a", "B c"], "1, x"),
+            ("Schlüssel »(id)=(3)« existiert bereits.", vec!["id"], "3"),
+        ] {
+            assert_eq!(key_and_values(detail), Some((columns.iter().map(ToString::to_string).collect(), values)));
+        }
+        assert_eq!(key_and_values("Failing row contains (1, 2)."), None);
+    }
 }

@@ -27,34 +27,38 @@ pub(super) async fn reconcile(transaction: &Transaction<'_>, change: &RowChange<
     stage::stage(transaction, change, &shape).await?;
     // Triggers and defaults see the session's own settings again.
     pinned::restore(transaction, former).await.map_err(failed)?;
+    let keys: &[String] = if key_is_first { &shape.keys } else { &[] };
     let (locks, writes): (Vec<_>, Vec<_>) =
         shape.statements().into_iter().partition(|statement| statement.action == Action::Lock);
-    let run = async |statement: Statement| {
-        let keys: &[String] = if key_is_first { &shape.keys } else { &[] };
-        let count = execute(transaction, &statement.sql)
-            .await
-            .map_err(|error| blame::of_write(failed(error).statement(&*statement.sql), change.declared, keys))?;
-        Ok::<_, Error>((statement.action, count))
-    };
-    for statement in locks {
-        run(statement).await?;
+    for statement in &locks {
+        run(transaction, change, keys, statement).await?;
     }
     outcome.adopted = takeover(transaction, change, &shape).await?;
-    for statement in writes {
-        match run(statement).await? {
-            (Action::Lock, _) => {}
-            (Action::Delete, count) => outcome.deleted += count,
-            (Action::Update, count) => outcome.updated += count,
-            (Action::Insert, count) => outcome.inserted += count,
+    for statement in &writes {
+        let count = run(transaction, change, keys, statement).await?;
+        match statement.action {
+            Action::Lock => {}
+            Action::Delete => outcome.deleted += count,
+            Action::Update => outcome.updated += count,
+            Action::Insert => outcome.inserted += count,
         }
     }
     stage::clear(transaction, change).await?;
     Ok(outcome)
 }
 
-/// Runs one statement as it stands, without preparing it: a pooler between us and the server may not keep it.
-async fn execute(transaction: &Transaction<'_>, sql: &str) -> Result<u64, tokio_postgres::Error> {
-    let messages = transaction.simple_query(sql).await?;
+/// Runs one statement as it stands, without preparing it: a pooler between us and the server may not keep it. Returns the
+/// number of rows.
+async fn run(
+    transaction: &Transaction<'_>,
+    change: &RowChange<'_>,
+    keys: &[String],
+    statement: &Statement,
+) -> Result<u64, Error> {
+    let messages = transaction.simple_query(&statement.sql).await.map_err(|error| {
+        let error = Error::postgres(format!("write rows of {}", change.table.name), &error);
+        blame::of_write(error.statement(&*statement.sql), change.declared, keys)
+    })?;
     let count = messages.iter().map(|message| match message {
         SimpleQueryMessage::CommandComplete(count) => *count,
         _ => 0,

@@ -67,6 +67,11 @@ impl Settings {
         resolve::resolve(explicit, environment)
     }
 
+    /// Checks the form of a connection string without resolving anything.
+    pub fn check_connection_string(text: &str) -> Result<(), Error> {
+        resolve::read_connection_string(text).map(|_| ())
+    }
+
     /// The settings of a connection string, without environment variables.
     pub fn parse(connection_string: &str) -> Result<Self, Vec<Error>> {
         let explicit = Explicit { connection_string: Some(Secret::new(connection_string)), ..Explicit::default() };

@@ -46,6 +46,15 @@ struct Found<'a> {
     warnings: Vec<String>,
 }
 
+/// The keywords and values of a connection string.
+pub(super) fn read_connection_string(text: &str) -> Result<Vec<(&'static str, String)>, Error> {
+    conninfo::parse(text).map_err(|fault| {
+        Error::new("read the connection string", fault.message)
+            .advice(fault.advice)
+            .blame(Blame::Attribute("connection_string"))
+    })
+}
+
 /// See [`Settings::resolve`].
 pub(super) fn resolve(explicit: &Explicit, environment: Environment<'_>) -> Result<Settings, Vec<Error>> {
     let mut found = Found { given: HashMap::new(), environment, errors: Vec::new(), warnings: Vec::new() };
@@ -128,18 +137,14 @@ impl Found<'_> {
             self.give(name, value, Origin::Attribute(attribute));
         }
         if let Some(text) = &explicit.connection_string {
-            match conninfo::parse(text.reveal()) {
+            match read_connection_string(text.reveal()) {
                 // The last of several wins, and what is given first stays.
                 Ok(pairs) => {
                     for (name, value) in pairs.into_iter().rev() {
                         self.give(name, Some(value), Origin::ConnectionString);
                     }
                 }
-                Err(fault) => self.errors.push(
-                    Error::new("read the connection string", fault.message)
-                        .advice(fault.advice)
-                        .blame(Blame::Attribute("connection_string")),
-                ),
+                Err(error) => self.errors.push(error),
             }
         }
         self.collect_service();

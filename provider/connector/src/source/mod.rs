@@ -98,8 +98,8 @@ pub fn filter_fault(text: &str) -> Option<String> {
     filter::fault(text)
 }
 
-/// Reads rows in a transaction of its own. On a connection that was lost or cancelled in the middle, the transaction may
-/// be left open: such a connection must not be used again.
-pub async fn read(client: &tokio_postgres::Client, query: &SourceQuery) -> Result<Rows, Error> {
-    read::read(client, query).await
+/// Reads rows in a transaction that has just begun; it becomes read-only and sees one state of the database from here on.
+/// Nothing else is to be done in it afterwards.
+pub async fn read(transaction: &tokio_postgres::Transaction<'_>, query: &SourceQuery) -> Result<Rows, Error> {
+    read::read(transaction, query).await
 }

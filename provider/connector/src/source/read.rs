@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use serde_json::Value;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{SimpleQueryMessage, Transaction};
 
 use super::relation::{LiveColumn, Relation};
 use super::{ColumnInfo, DEFAULT_LIMIT, Meaning, Rows, SourceQuery, convert, filter};
@@ -49,7 +49,7 @@ impl ToSql for TextParameter<'_> {
     to_sql_checked!();
 }
 
-pub(super) async fn read(client: &Client, query: &SourceQuery) -> Result<Rows, Error> {
+pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> Result<Rows, Error> {
     let doing = || format!("read rows of {}", query.table);
     if let Some(fault) = query.filter.as_deref().and_then(filter::fault) {
         return Err(Error::new(doing(), format!("the condition cannot be used: {fault}"))
@@ -57,33 +57,23 @@ pub(super) async fn read(client: &Client, query: &SourceQuery) -> Result<Rows, E
             .blame(Blame::Attribute("where")));
     }
     let failed = |error| Error::postgres(doing(), &error);
-    client.batch_execute("begin isolation level repeatable read, read only").await.map_err(failed)?;
-    let result = read_in_transaction(client, query).await;
-    let end = client.batch_execute(if result.is_ok() { "commit" } else { "rollback" }).await;
-    let rows = result?;
-    end.map_err(failed)?;
-    Ok(rows)
-}
-
-async fn read_in_transaction(client: &Client, query: &SourceQuery) -> Result<Rows, Error> {
-    let doing = || format!("read rows of {}", query.table);
-    let failed = |error| Error::postgres(doing(), &error);
+    transaction.batch_execute("set transaction isolation level repeatable read, read only").await.map_err(failed)?;
     let settings = pinned::FIXED.map(|(name, value)| (name, if name == "IntervalStyle" { "iso_8601" } else { value }));
-    pinned::pin(client, &settings).await.map_err(failed)?;
-    let relation = Relation::find(client, &query.table).await?;
+    pinned::pin(transaction, &settings).await.map_err(failed)?;
+    let relation = Relation::find(transaction, &query.table).await?;
     let columns = selected(query, &relation)?;
     let (select, shown) = statement(query, &relation, &columns);
     let parameters: Vec<TextParameter<'_>> = query.params.iter().map(|text| TextParameter(text.as_deref())).collect();
     let typed: Vec<_> = parameters.iter().map(|p| (p as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
     let declare = format!("declare terraform_pg_rows no scroll cursor for {select}");
     let explained = |error| explain(failed(error), query).statement(&*shown);
-    client.execute_typed(&declare, &typed).await.map_err(explained)?;
+    transaction.execute_typed(&declare, &typed).await.map_err(explained)?;
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut bytes = 0_usize;
     let overhead: usize = columns.iter().map(|column| column.name.len() + 4).sum();
     let mut size = FIRST_FETCH;
     loop {
-        let messages = client
+        let messages = transaction
             .simple_query(&format!("fetch forward {size} from terraform_pg_rows"))
             .await
             .map_err(|error| explain(failed(error), query).statement(&*shown))?;

@@ -1,7 +1,7 @@
 //! What can be read from: a table or a view, its columns as they are read, and its primary key.
 
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Row, Transaction};
 
 use super::convert::Scalar;
 use crate::error::{Blame, Error};
@@ -50,11 +50,11 @@ const COLUMNS: &str = "with recursive part as ( \
      order by p.attnum, p.depth desc";
 
 impl Relation {
-    pub(super) async fn find(client: &Client, name: &TableName) -> Result<Self, Error> {
+    pub(super) async fn find(transaction: &Transaction<'_>, name: &TableName) -> Result<Self, Error> {
         let doing = || format!("read rows of {name}");
         let failed = |error| Error::postgres(doing(), &error);
         let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&name.schema, Type::TEXT), (&name.name, Type::TEXT)];
-        let Some(row) = client.query_typed_opt(RELATION, &parameters).await.map_err(failed)? else {
+        let Some(row) = transaction.query_typed_opt(RELATION, &parameters).await.map_err(failed)? else {
             return Err(Error::new(doing(), "there is no such table or view")
                 .advice("Check the schema and the name, which are case-sensitive, and the provider's database.")
                 .blame(Blame::Attribute("table_name")));
@@ -65,7 +65,7 @@ impl Relation {
         if !["r", "p", "v", "m", "f"].contains(&kind.as_str()) {
             return Err(Error::new(doing(), "it is neither a table nor a view").blame(Blame::Attribute("table_name")));
         }
-        let rows = client.query_typed(COLUMNS, &[(&oid, Type::OID)]).await.map_err(failed)?;
+        let rows = transaction.query_typed(COLUMNS, &[(&oid, Type::OID)]).await.map_err(failed)?;
         let columns = rows.iter().map(column).collect::<Result<_, _>>().map_err(failed)?;
         Ok(Self { columns, primary_key })
     }

@@ -436,3 +436,101 @@ async fn ten_thousand_rows_are_no_trouble() {
         assert_eq!(t.foreign().await, 0);
     }
 }
+
+#[tokio::test]
+async fn every_kind_of_type_is_written_once() {
+    let setup = "create extension vector; create type mood as enum ('happy', 'sad'); \
+        create domain must as text default 'by default' not null check (value <> ''); create domain small as int check (value < 10); \
+        create type pair as (a int, b text)";
+    let columns = [
+        ("id", "uuid"),
+        ("m", "mood"),
+        ("must", "must"),
+        ("s", "small"),
+        ("p", "pair"),
+        ("r", "tstzrange"),
+        ("bit", "bit(3)"),
+        ("sv", "sparsevec(5)"),
+        ("hv", "halfvec(2)"),
+        ("d", "date"),
+        ("tz", "timetz"),
+        ("iv", "interval"),
+        ("n", "numeric"),
+        ("f", "real"),
+        ("ja", "jsonb[]"),
+        ("ma", "mood[]"),
+        ("da", "date[]"),
+        ("fa", "float8[]"),
+        ("m2", "int[]"),
+        ("va", "vector(2)[]"),
+        ("cash", "money"),
+        ("mac", "macaddr"),
+        ("t", "text"),
+    ];
+    let rows = json!([
+        {
+            "id": "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "m": "sad", "must": "x", "s": 5, "p": "(1,\"x y\")",
+            "r": "[2024-01-01 00:00+02,)", "bit": "101", "sv": "{1:1,3:2.5}/5", "hv": [0.1, -1], "d": "infinity",
+            "tz": "12:34:56+02", "iv": "P1DT2H", "n": "NaN", "f": "-Infinity", "ja": [{"a": [1, "x\"\\"]}, null, [1]],
+            "ma": ["happy", null], "da": ["2024-02-29"], "fa": ["NaN", 1.5, "-0"], "m2": [[1, 2], [3, null]],
+            "va": [[1, 2], [3, 4]], "cash": "12.50", "mac": "08:00:2b:01:02:03", "t": "nul\u{0}free",
+        },
+        {"id": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12"},
+    ]);
+    for major in TestDatabase::VERSIONS {
+        let mut t = Bench::without_table(major, table(&columns, &["id"])).await;
+        t.client.batch_execute(setup).await.unwrap();
+        t.client.batch_execute(&creation(&t.table)).await.unwrap();
+        assert_eq!(counts(&t.apply(&rows).await.unwrap()), (0, 0, 2, 0));
+        let digest = t.digest().await;
+        let before = t.query("select ctid, xmin from t order by id").await;
+        assert_eq!(counts(&t.apply(&rows).await.unwrap()), (0, 0, 0, 0));
+        assert_eq!(t.query("select ctid, xmin from t order by id").await, before);
+        assert_eq!(t.digest().await, digest);
+        assert_eq!(
+            t.query("select id, m, must, s, (p).b, hv, ja[1]->'a'->>1, m2[2][1], va[2], t from t where s = 5").await,
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|sad|x|5|x y|[0.099975586,-1]|x\"\\|3|[3,4]|nulfree"
+        );
+        let error = t
+            .apply(&json!([{"id": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "m": "angry", "must": "x"}]))
+            .await
+            .unwrap_err();
+        assert_eq!(error.blamed(), Some(&Blame::Row(RowLabel::Index(0), Some("m".to_owned()))), "{error:?}");
+        let error =
+            t.apply(&json!([{"id": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "s": 11, "must": "x"}])).await.unwrap_err();
+        assert_eq!(error.blamed(), Some(&Blame::Row(RowLabel::Index(0), Some("s".to_owned()))), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_without_temporary_tables_is_told_what_to_grant() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Bench::new(major, &[("id", "bigint")], &["id"]).await;
+        let role = format!("reader_{}", t.database.name);
+        t.client
+            .batch_execute(&format!(
+                "create role {role}; grant all on t to {role}; revoke temporary on database {} from public; set role {role}",
+                t.database.name
+            ))
+            .await
+            .unwrap();
+        let error = t.apply(&json!([{"id": 1}])).await.unwrap_err();
+        t.client.batch_execute(&format!("reset role; drop owned by {role}; drop role {role}")).await.unwrap();
+        assert!(error.advised().unwrap().contains("grant temporary on database"), "{error:?}");
+    }
+}
+
+/// Not called: it is enough that it compiles, so that every operation can run as a task of its own.
+#[expect(dead_code)]
+fn every_operation_can_be_spawned(
+    transaction: &'static tokio_postgres::Transaction<'static>,
+    table: &'static TableSpec,
+    rows: &'static DeclaredRows,
+    query: &'static pg_connector::source::SourceQuery,
+) {
+    let change = RowChange { table, owned: None, declared: Some(rows), force: false };
+    tokio::spawn(async move { rows::reconcile(transaction, &change).await });
+    tokio::spawn(rows::digest(transaction, table, rows));
+    tokio::spawn(rows::count_foreign(transaction, table, None));
+    tokio::spawn(pg_connector::source::read(transaction, query));
+}

@@ -22,12 +22,14 @@ impl Bench {
         Self { _database: database, client }
     }
 
-    async fn read(&self, query: &SourceQuery) -> Result<Rows, Error> {
-        source::read(&self.client, query).await
+    async fn read(&mut self, query: &SourceQuery) -> Result<Rows, Error> {
+        let transaction = self.client.transaction().await.unwrap();
+        transaction.batch_execute("set local lock_timeout = '1s'").await.unwrap();
+        source::read(&transaction, query).await
     }
 
     /// The rows as lists.
-    async fn values(&self, query: &SourceQuery) -> Value {
+    async fn values(&mut self, query: &SourceQuery) -> Value {
         self.read(query).await.unwrap().rows.into_iter().map(Value::from).collect()
     }
 }
@@ -54,7 +56,7 @@ const PEOPLE: &str = "create table p (id bigint primary key, name text); \
 #[tokio::test]
 async fn rows_come_in_the_order_of_the_key_with_the_columns_asked_for() {
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, PEOPLE).await;
+        let mut t = Bench::new(major, PEOPLE).await;
         assert_eq!(t.values(&query("p")).await, json!([[1, "a"], [2, null], [3, "c"]]));
         assert_eq!(t.values(&columns("p", &["name", "id"])).await, json!([["a", 1], [null, 2], ["c", 3]]));
         let order = |text: &str| SourceQuery { order_by: vec![text.parse().unwrap()], ..columns("p", &["id"]) };
@@ -80,7 +82,7 @@ async fn values_are_exact_and_of_one_type() {
         update p set a = '{}', fn = 1.50, f = '-0' where id = 2; set DateStyle = 'German'; set IntervalStyle = 'postgres_verbose'; \
         set extra_float_digits = -5; set bytea_output = 'escape'";
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, setup).await;
+        let mut t = Bench::new(major, setup).await;
         let rows = t.read(&query("p")).await.unwrap();
         let list = |kind| Kind::List(Box::new(kind));
         let expected = [
@@ -131,7 +133,7 @@ async fn values_are_exact_and_of_one_type() {
 #[tokio::test]
 async fn an_empty_result_still_has_its_types() {
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, "create table p (a int[], j jsonb, n numeric, \"Odd \"\"name\" bool)").await;
+        let mut t = Bench::new(major, "create table p (a int[], j jsonb, n numeric, \"Odd \"\"name\" bool)").await;
         let rows = t.read(&query("p")).await.unwrap();
         let kinds: Vec<_> = rows.columns.into_iter().map(|column| (column.name, column.kind)).collect();
         assert_eq!(
@@ -149,7 +151,7 @@ async fn an_empty_result_still_has_its_types() {
 #[tokio::test]
 async fn arrays_of_different_dimensions_become_json_text() {
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, "create table p (id int primary key, a int[]); insert into p values (1, '{1,2}'), (2, '{{3}}'), (3, '{}'), (4, null)").await;
+        let mut t = Bench::new(major, "create table p (id int primary key, a int[]); insert into p values (1, '{1,2}'), (2, '{{3}}'), (3, '{}'), (4, null)").await;
         assert_eq!(t.values(&columns("p", &["a"])).await, json!([["[1,2]"], ["[[3]]"], ["[]"], [null]]));
     }
 }
@@ -157,7 +159,7 @@ async fn arrays_of_different_dimensions_become_json_text() {
 #[tokio::test]
 async fn a_condition_takes_parameters_of_any_type_and_nothing_else() {
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, PEOPLE).await;
+        let mut t = Bench::new(major, PEOPLE).await;
         let injected = "a'; drop table p; --";
         assert_eq!(t.values(&filtered("p", "name = $1 or id = $2::bigint", &[injected, "3"])).await, json!([[3]]));
         assert_eq!(t.values(&filtered("p", "id = any($1)", &["{1,3}"])).await, json!([[1], [3]]));
@@ -193,7 +195,7 @@ async fn a_condition_cannot_write() {
          $$begin set transaction read write; delete from p; return true; end$$"
     );
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, &setup).await;
+        let mut t = Bench::new(major, &setup).await;
         for filter in ["evil()", "evil2()", "set_config('transaction_read_only', 'off', false) = 'off' and evil()"] {
             let error = t.read(&filtered("p", filter, &[])).await.unwrap_err();
             assert!(["25006", "25001", "42501"].contains(&error.sqlstate().unwrap()), "{filter}: {error:?}");
@@ -211,7 +213,7 @@ async fn views_partitions_and_other_schemas_can_be_read() {
          insert into \"My s\".\"T x\" values (2), (1); create sequence s"
     );
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, &setup).await;
+        let mut t = Bench::new(major, &setup).await;
         let ordered = SourceQuery { order_by: vec!["id".parse().unwrap()], ..columns("v", &["id"]) };
         assert_eq!(t.values(&ordered).await, json!([[1], [2], [3]]));
         assert_eq!(t.values(&columns("m", &["id"])).await, json!([[1], [2], [3]]));
@@ -231,7 +233,7 @@ async fn many_rows_are_read_only_when_asked_for() {
     let setup = "create table p (id int primary key, a text); \
                  insert into p select n, repeat('x', n % 100) from generate_series(1, 10001) n";
     for major in TestDatabase::VERSIONS {
-        let t = Bench::new(major, setup).await;
+        let mut t = Bench::new(major, setup).await;
         let error = t.read(&query("p")).await.unwrap_err();
         assert!(
             error.message().contains("more than 10000 rows") && error.advised().unwrap().contains("limit"),
@@ -247,7 +249,8 @@ async fn many_rows_are_read_only_when_asked_for() {
 
 #[tokio::test]
 async fn a_result_that_is_too_large_is_refused() {
-    let t = Bench::new(18, "create view p as select repeat('x', 1000000) as a from generate_series(1, 100000)").await;
+    let mut t =
+        Bench::new(18, "create view p as select repeat('x', 1000000) as a from generate_series(1, 100000)").await;
     let error = t.read(&SourceQuery { limit: Some(100_000), ..query("p") }).await.unwrap_err();
     assert!(error.message().contains("more than 200 MiB"), "{error:?}");
 }

@@ -38,7 +38,11 @@ pub(crate) fn whole(rule: &'static str, text: &str) -> Violation {
 
 /// A path of the replace list that leads to no attribute.
 pub(crate) fn nowhere(path: Path) -> Violation {
-    Violation { rule: "P10", path, text: "a replacement is asked for because of an attribute that does not exist".into() }
+    Violation {
+        rule: "P10",
+        path,
+        text: "a replacement is asked for because of an attribute that does not exist".into(),
+    }
 }
 
 /// How many broken rules of one response are told.
@@ -65,7 +69,7 @@ pub(crate) fn report(object: &str, act: &str, violations: Vec<Violation>) -> Dia
 /// A place in a value, cheap enough to be made for each value visited.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
-    parent: Option<&'a At<'a>>,
+    parent: Option<&'a Self>,
     segment: Segment<'a>,
 }
 

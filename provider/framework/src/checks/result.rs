@@ -7,13 +7,10 @@
 //!
 //! **Invariant:** says yes only to what `AssertObjectCompatible` of both CLIs says yes to.
 
-use bigdecimal::BigDecimal;
-
 use crate::equality::equal;
-use crate::number::Number;
 use crate::schema::{Attribute, Kind, Nesting};
 use crate::types::Type;
-use crate::value::{Refinement, Value};
+use crate::value::{Bounds, Refinement, Value};
 
 use super::state::{Unknowns, attribute as conform_attribute, conform, same_names};
 use super::{At, Findings, Violation, kind};
@@ -191,39 +188,28 @@ fn kept(promise: &Refinement, actual: &Value, at: &At<'_>, findings: &mut Findin
     if promise.not_null == Some(false) && *actual != Value::Null {
         findings.add("A5", at, broken("null"));
     }
-    let length = match actual {
-        Value::List(items) => Some(items.len() as u64),
-        Value::Map(items) => Some(items.len() as u64),
-        _ => None,
-    };
-    if let Some(length) = length
-        && (promise.length_min.is_some_and(|min| length < min) || promise.length_max.is_some_and(|max| length > max))
-    {
-        findings.add("A5", at, broken("another number of elements"));
-    }
     if let (Some(prefix), Value::String(text)) = (&promise.prefix, actual)
         && !text.starts_with(prefix.as_str())
     {
         findings.add("A5", at, broken("another beginning of the text"));
     }
-    if let Value::Number(number) = actual {
-        let low = promise.number_min.as_ref().is_some_and(|(min, inclusive)| !within(min, number, *inclusive));
-        let high = promise.number_max.as_ref().is_some_and(|(max, inclusive)| !within(number, max, *inclusive));
-        if low || high {
-            findings.add("A5", at, broken("a number within other bounds"));
-        }
+    if promise.bounds.as_ref().is_some_and(|bounds| !within(bounds, actual)) {
+        findings.add("A5", at, broken("a number or a length within other bounds"));
     }
 }
 
-/// Whether the first number is below the second, or may equal it.
-fn within(low: &Number, high: &Number, inclusive: bool) -> bool {
-    let below = |low: &BigDecimal, high: &BigDecimal| low < high || inclusive && low == high;
-    match (low, high) {
-        (Number::Finite(low), Number::Finite(high)) => below(low, high),
-        (Number::NegativeInfinity, Number::NegativeInfinity) | (Number::Infinity, Number::Infinity) => inclusive,
-        (Number::NegativeInfinity, _) | (_, Number::Infinity) => true,
-        (Number::Infinity, _) | (_, Number::NegativeInfinity) => false,
-    }
+fn within(bounds: &Bounds, actual: &Value) -> bool {
+    let length = match actual {
+        Value::Number(number) => {
+            let low = |(min, inclusive): &(_, bool)| number < min || number == min && !inclusive;
+            let high = |(max, inclusive): &(_, bool)| number > max || number == max && !inclusive;
+            return !bounds.number_min.as_ref().is_some_and(low) && !bounds.number_max.as_ref().is_some_and(high);
+        }
+        Value::List(items) => items.len() as u64,
+        Value::Map(items) => items.len() as u64,
+        _ => return true,
+    };
+    bounds.length_min.is_none_or(|min| length >= min) && bounds.length_max.is_none_or(|max| length <= max)
 }
 
 #[cfg(test)]

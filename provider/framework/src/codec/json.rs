@@ -136,6 +136,7 @@ fn write(value: &Value, ty: &Type, depth: usize) -> Result<Json, CodecError> {
     let depth = depth + 1;
     Ok(match (value, ty) {
         (Value::Null, _) => Json::Null,
+        (Value::Unknown(_), _) => return Err(CodecError::new("JSON cannot hold an unknown value")),
         (Value::String(text), Type::String) => Json::String(text.clone()),
         (Value::Bool(value), Type::Bool) => Json::Bool(*value),
         (Value::Number(number), Type::Number) => Json::Number(write_number(number)?),
@@ -185,4 +186,116 @@ fn write_elements(items: &[Value], element: &Type, depth: usize) -> Result<Json,
 pub(super) fn write_number(number: &Number) -> Result<serde_json::Number, CodecError> {
     // JSON has no infinities: their text is no JSON number.
     number.to_string().parse().map_err(|_| CodecError::new(format!("JSON cannot hold the number {number}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(attributes: &[(&str, Type)]) -> Type {
+        Type::Object(attributes.iter().map(|(name, ty)| ((*name).to_owned(), ty.clone())).collect())
+    }
+
+    fn parse(text: &str) -> Json {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_read_and_written_exactly() {
+        for text in ["0", "-1", "12345678901234567890123", "0.1", "1234567890.12345678901234567890123", "1e20000"] {
+            let value = decode(&parse(text), &Type::Number).unwrap();
+            assert_eq!(value, Value::Number(text.parse().unwrap()));
+            assert_eq!(decode(&json!(text), &Type::Number).unwrap(), value, "as text");
+            let written = encode(&value, &Type::Number).unwrap();
+            assert_eq!(written.to_string(), text.replace("e2", "e+2"));
+        }
+        assert_eq!(encode(&decode(&parse("1.50E1"), &Type::Number).unwrap(), &Type::Number).unwrap().to_string(), "15");
+    }
+
+    #[test]
+    fn states_of_older_versions_are_read() {
+        for (json, ty, value) in [
+            (json!("true"), Type::Bool, Value::Bool(true)),
+            (json!("0"), Type::Bool, Value::Bool(false)),
+            (json!("12.0"), Type::Number, 12_i64.into()),
+            (parse("1.50"), Type::String, "1.50".into()),
+            (json!(true), Type::String, "true".into()),
+            (json!("e\u{301}"), Type::String, "\u{e9}".into()),
+        ] {
+            assert_eq!(decode(&json, &ty), Ok(value), "{json}");
+        }
+        let ty = object(&[("new", Type::String), ("kept", Type::Number)]);
+        let value = Value::object([("new", Value::Null), ("kept", 1_i64.into())]);
+        assert_eq!(decode(&json!({"kept": 1, "removed": [{}]}), &ty), Ok(value));
+    }
+
+    #[test]
+    fn a_dynamic_value_stands_beside_its_type() {
+        let ty = object(&[("k", Type::Set(Box::new(Type::Number)))]);
+        let value = Value::object([("k", Value::List(vec![1_i64.into(), 2_i64.into()]))]);
+        let value = Value::Dynamic(Box::new(Typed { ty, value }));
+        let text = r#"{"value":{"k":[1,2]},"type":["object",{"k":["set","number"]}]}"#;
+        assert_eq!(encode(&value, &Type::Dynamic).unwrap().to_string(), text);
+        assert_eq!(decode(&parse(text), &Type::Dynamic), Ok(value));
+        assert_eq!(decode(&json!({"value": null, "type": "dynamic"}), &Type::Dynamic), Ok(Value::Null));
+    }
+
+    #[test]
+    fn what_is_no_value_of_the_type_is_an_error_that_says_where_and_why() {
+        let list = Type::List(Box::new(Type::Bool));
+        let row = object(&[("a", list.clone())]);
+        for (json, ty, message) in [
+            (json!(1), &Type::Bool, "a value of type bool was expected, not a number"),
+            (json!("yes"), &Type::Bool, "a value of type bool was expected, not text"),
+            (json!(true), &Type::Number, "a value of type number was expected, not a boolean"),
+            (
+                parse("1e20001"),
+                &Type::Number,
+                "not a decimal number of at most 20000 digits with an exponent of at most 20000",
+            ),
+            (json!([]), &Type::String, "a value of type string was expected, not a sequence"),
+            (json!({}), &list, "a value of type list of bool was expected, not a map"),
+            (json!({"a": [true, null, {}]}), &row, "a[2]: a value of type bool was expected, not a map"),
+            (
+                json!({"k": {"a": 1}}),
+                &Type::Map(Box::new(row.clone())),
+                "[\"k\"].a: a value of type list of bool was expected, not a number",
+            ),
+            (json!([]), &Type::Tuple(vec![Type::Bool]), "a tuple of length 1 was expected, not of 0"),
+            (json!([[]]), &Type::Tuple(vec![Type::Bool]), "[0]: a value of type bool was expected, not a sequence"),
+            (json!("x"), &Type::Dynamic, "a value of type dynamic was expected, not text"),
+            (json!({"value": 1}), &Type::Dynamic, "an object of a value and its type was expected"),
+            (json!({"value": 1, "type": "int"}), &Type::Dynamic, "there is no type \"int\""),
+            (json!({"value": {}, "type": ["object", {"a": "bool"}]}), &Type::Dynamic, "a: this attribute is missing"),
+        ] {
+            assert_eq!(decode(&json, ty).unwrap_err().to_string(), message, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_not_written() {
+        for (value, ty, message) in [
+            (Value::unknown(), Type::Bool, "JSON cannot hold an unknown value"),
+            (Value::Number(Number::Infinity), Type::Number, "JSON cannot hold the number Infinity"),
+            (Value::Number(Number::NegativeInfinity), Type::Number, "JSON cannot hold the number -Infinity"),
+            (
+                Value::object([("k", Value::List(vec![Value::unknown()]))]),
+                object(&[("k", Type::Set(Box::new(Type::Bool)))]),
+                "k[0]: JSON cannot hold an unknown value",
+            ),
+            (Value::object([("b", Value::Null)]), object(&[]), "b: the object has no such attribute"),
+            (Value::object([("b", Value::Null)]), object(&[("a", Type::Bool)]), "a: this attribute is missing"),
+        ] {
+            assert_eq!(encode(&value, &ty).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let (json, ty) =
+            (0..201).fold((Json::Null, Type::Bool), |(json, ty), _| (json!([json]), Type::List(Box::new(ty))));
+        assert_eq!(decode(&json, &ty).unwrap_err().message, "the value is nested more than 200 levels deep");
+    }
 }

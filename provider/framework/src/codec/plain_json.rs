@@ -68,3 +68,57 @@ fn read(json: &Json, depth: usize) -> Result<(Type, Value), CodecError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::msgpack;
+    use crate::number::Number;
+    use crate::value::Typed;
+
+    #[test]
+    fn any_json_becomes_a_value_of_its_own_type_and_back() {
+        let text = r#"{"a":1.5,"b":[true,"x",null,12345678901234567890123],"c":{},"d":[]}"#;
+        let json: Json = serde_json::from_str(text).unwrap();
+        let (ty, value) = from_plain_json(&json).unwrap();
+        assert_eq!(
+            String::from_utf8(ty.to_json()).unwrap(),
+            r#"["object",{"a":"number","b":["tuple",["bool","string","dynamic","number"]],"c":["object",{}],"d":["tuple",[]]}]"#
+        );
+        assert_eq!(to_plain_json(&value).unwrap().to_string(), text);
+        let typed = Value::Dynamic(Box::new(Typed { ty, value }));
+        let bytes = msgpack::encode(&typed, &Type::Dynamic).unwrap();
+        assert_eq!(msgpack::decode(&bytes, &Type::Dynamic), Ok(typed));
+    }
+
+    #[test]
+    fn types_are_left_out() {
+        let typed = |ty, value| Value::Dynamic(Box::new(Typed { ty, value }));
+        let rows = Value::List(vec![
+            Value::object([("n", typed(Type::Number, Value::from(1))), ("s", "é".into())]),
+            typed(Type::String, Value::Null),
+        ]);
+        assert_eq!(to_plain_json(&rows).unwrap().to_string(), r#"[{"n":1,"s":"é"},null]"#);
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_an_error_that_says_where() {
+        let rows = |value| Value::List(vec![Value::Null, Value::object([("a", value)])]);
+        for (value, message) in [
+            (Value::unknown(), "[1].a: the value is not known yet"),
+            (Value::Number(Number::Infinity), "[1].a: JSON cannot hold the number Infinity"),
+        ] {
+            assert_eq!(to_plain_json(&rows(value)).unwrap_err().to_string(), message);
+        }
+        let json = serde_json::from_str(r#"{"a":[1e99999]}"#).unwrap();
+        assert!(from_plain_json(&json).unwrap_err().to_string().starts_with("a[0]: not a decimal number"));
+    }
+
+    #[test]
+    fn nesting_has_a_limit_both_ways() {
+        let json = (0..201).fold(Json::Null, |json, _| Json::Array(vec![json]));
+        assert!(from_plain_json(&json).is_err());
+        let value = (0..201).fold(Value::Null, |value, _| Value::List(vec![value]));
+        assert!(to_plain_json(&value).is_err());
+    }
+}

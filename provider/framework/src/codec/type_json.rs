@@ -96,3 +96,68 @@ fn object(attributes: &serde_json::Map<String, Json>, depth: usize) -> Result<Ty
         .collect::<Result<BTreeMap<_, _>, CodecError>>()
         .map(Type::Object)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Type, String> {
+        Type::from_json(text.as_bytes()).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn every_type_survives_its_json_form() {
+        for text in [
+            r#""string""#,
+            r#""number""#,
+            r#""bool""#,
+            r#""dynamic""#,
+            r#"["list","string"]"#,
+            r#"["set",["map","dynamic"]]"#,
+            r#"["tuple",[]]"#,
+            r#"["tuple",["bool",["list","number"]]]"#,
+            r#"["object",{}]"#,
+            r#"["object",{"a":"string","b":["object",{"c \"quoted\"":"bool"}]}]"#,
+        ] {
+            assert_eq!(read(text).map(|ty| String::from_utf8(ty.to_json()).unwrap()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn optional_attributes_are_read_and_forgotten() {
+        assert_eq!(read(r#"["object",{"a":"string"},["a"]]"#), read(r#"["object",{"a":"string"}]"#));
+    }
+
+    #[test]
+    fn attribute_names_are_normalised() {
+        assert_eq!(read("[\"object\",{\"e\u{301}\":\"string\"}]"), read("[\"object\",{\"\u{e9}\":\"string\"}]"));
+    }
+
+    #[test]
+    fn what_is_no_type_is_an_error_that_says_why() {
+        let deep = format!("{}\"string\"{}", r#"["list","#.repeat(100_000), "]".repeat(100_000));
+        for (text, part) in [
+            ("", "not valid JSON"),
+            ("string", "not valid JSON"),
+            (r#""string" "string""#, "trailing"),
+            (r#""text""#, r#"no type "text""#),
+            ("null", "must be a name or a list"),
+            ("{}", "must be a name or a list"),
+            ("[]", "must begin with its kind"),
+            (r#"[["list"],"string"]"#, "must begin with its kind"),
+            (r#"["list"]"#, r#""list" type is malformed"#),
+            (r#"["list","string","string"]"#, r#""list" type is malformed"#),
+            (r#"["tuple","string"]"#, r#""tuple" type is malformed"#),
+            (r#"["tuple",["text"]]"#, r#"no type "text""#),
+            (r#"["object",["a"]]"#, r#""object" type is malformed"#),
+            (r#"["object",{"a":1}]"#, "must be a name or a list"),
+            (r#"["object",{"a":"bool"},["b"]]"#, "optional attributes"),
+            (r#"["object",{"a":"bool"},[1]]"#, "optional attributes"),
+            (r#"["capsule","string"]"#, r#"no kind of type "capsule""#),
+            (&deep, "recursion limit"),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.contains(part), "{}: {message}", &text[..text.len().min(40)]);
+        }
+    }
+}

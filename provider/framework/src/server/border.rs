@@ -58,7 +58,9 @@ macro_rules! answers {
     ($($message:ident)*) => {
         $(impl Answer for proto::$message::Response {
             fn failed(diagnostics: Diagnostics) -> Self {
-                Self { diagnostics: wire::diagnostics(diagnostics), ..Self::default() }
+                let mut answer = Self::default();
+                answer.diagnostics.extend(wire::diagnostics(diagnostics));
+                answer
             }
         })*
     };

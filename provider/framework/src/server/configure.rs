@@ -49,12 +49,8 @@ fn unknown_attributes(config: &Value) -> Vec<String> {
 }
 
 /// Asks what runs to end soon.
-#[expect(clippy::unnecessary_wraps, reason = "all requests have this form")]
-pub(super) fn stop<P: Provider>(
-    call: &Call<'_, P>,
-    _: &stop_provider::Request,
-) -> Result<stop_provider::Response, Diagnostics> {
+pub(super) fn stop<P: Provider>(call: &Call<'_, P>) -> stop_provider::Response {
     tracing::info!("the CLI asks to stop");
     call.session.stop();
-    Ok(stop_provider::Response::default())
+    stop_provider::Response::default()
 }

@@ -6,7 +6,6 @@ use tfplugin_proto::tfplugin6 as proto;
 
 use proto::{get_metadata, get_provider_schema, get_resource_identity_schemas};
 
-use crate::diagnostics::Diagnostics;
 use crate::function::{Function, Parameter};
 use crate::provider::Provider;
 use crate::schema::{Attribute, Kind, Mode, Nesting, Schema};
@@ -23,13 +22,10 @@ fn capabilities() -> proto::ServerCapabilities {
 }
 
 /// Names everything.
-pub(super) fn metadata<P: Provider>(
-    call: &Call<'_, P>,
-    _: &get_metadata::Request,
-) -> Result<get_metadata::Response, Diagnostics> {
+pub(super) fn metadata<P: Provider>(call: &Call<'_, P>) -> get_metadata::Response {
     let registry = call.registry;
     let name = |name: &&str| (*name).to_owned();
-    Ok(get_metadata::Response {
+    get_metadata::Response {
         server_capabilities: Some(capabilities()),
         resources: registry
             .resources
@@ -48,15 +44,12 @@ pub(super) fn metadata<P: Provider>(
             .collect(),
         functions: registry.functions.keys().map(|key| get_metadata::FunctionMetadata { name: name(key) }).collect(),
         ..Default::default()
-    })
+    }
 }
 
 /// Describes everything; made once.
-pub(super) fn provider_schema<P: Provider>(
-    call: &Call<'_, P>,
-    _: &get_provider_schema::Request,
-) -> Result<get_provider_schema::Response, Diagnostics> {
-    Ok(call.registry.described.get_or_init(|| describe(call.registry)).clone())
+pub(super) fn provider_schema<P: Provider>(call: &Call<'_, P>) -> get_provider_schema::Response {
+    call.registry.described.get_or_init(|| describe(call.registry)).clone()
 }
 
 fn describe<P: Provider>(registry: &Registry<P>) -> get_provider_schema::Response {
@@ -76,10 +69,7 @@ fn describe<P: Provider>(registry: &Registry<P>) -> get_provider_schema::Respons
 }
 
 /// Describes the identities of the resources that have one.
-pub(super) fn identity_schemas<P: Provider>(
-    call: &Call<'_, P>,
-    _: &get_resource_identity_schemas::Request,
-) -> Result<get_resource_identity_schemas::Response, Diagnostics> {
+pub(super) fn identity_schemas<P: Provider>(call: &Call<'_, P>) -> get_resource_identity_schemas::Response {
     let identity_schemas = call
         .registry
         .resources
@@ -87,7 +77,7 @@ pub(super) fn identity_schemas<P: Provider>(
         .filter(|resource| !resource.identity.is_empty())
         .map(|resource| (resource.name.to_owned(), identity_schema(&resource.identity)))
         .collect();
-    Ok(get_resource_identity_schemas::Response { identity_schemas, ..Default::default() })
+    get_resource_identity_schemas::Response { identity_schemas, ..Default::default() }
 }
 
 fn identity_schema(attributes: &[Attribute]) -> proto::ResourceIdentitySchema {

@@ -15,13 +15,9 @@ use crate::wire;
 use super::{Call, describe};
 
 /// Describes the functions.
-#[expect(clippy::unnecessary_wraps, reason = "all requests have this form")]
-pub(super) fn list<P: Provider>(
-    call: &Call<'_, P>,
-    _: &get_functions::Request,
-) -> Result<get_functions::Response, Diagnostics> {
+pub(super) fn list<P: Provider>(call: &Call<'_, P>) -> get_functions::Response {
     let functions = call.registry.functions.values().map(|f| (f.name.to_owned(), describe::function(f))).collect();
-    Ok(get_functions::Response { functions, diagnostics: Vec::new() })
+    get_functions::Response { functions, diagnostics: Vec::new() }
 }
 
 /// Calls a function.
@@ -66,8 +62,5 @@ pub(super) fn call<P: Provider>(
 
 fn failed(error: FunctionError) -> call_function::Response {
     let function_argument = error.argument.and_then(|argument| i64::try_from(argument).ok());
-    call_function::Response {
-        result: None,
-        error: Some(proto::FunctionError { text: error.text, function_argument }),
-    }
+    call_function::Response { result: None, error: Some(proto::FunctionError { text: error.text, function_argument }) }
 }

@@ -72,10 +72,25 @@ pub(crate) struct Call<'a, P: Provider> {
     session: Arc<Session<P::Data>>,
 }
 
+/// Implements the service: requests that hold nothing, requests that are answered at once, and those that wait for
+/// something.
 macro_rules! requests {
-    (at once: $($quick:ident => $answer:path;)* waiting: $($method:ident => $work:path;)*) => {
+    (
+        empty { $($empty:ident => $told:path;)* }
+        at_once { $($quick:ident => $answer:path;)* }
+        waiting { $($method:ident => $work:path;)* }
+    ) => {
         #[tonic::async_trait]
         impl<P: Provider> tfplugin_proto::tfplugin6::provider_server::Provider for ProviderService<P> {
+            $(async fn $empty(
+                &self,
+                request: tonic::Request<$empty::Request>,
+            ) -> Result<tonic::Response<$empty::Response>, tonic::Status> {
+                let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
+                let work = async { Ok($told(&call)) };
+                Ok(tonic::Response::new(border::answer(stringify!($empty), work).await))
+            })*
+
             $(async fn $quick(
                 &self,
                 request: tonic::Request<$quick::Request>,
@@ -98,32 +113,35 @@ macro_rules! requests {
 }
 
 requests! {
-    at once:
-    get_metadata => describe::metadata;
-    get_provider_schema => describe::provider_schema;
-    get_resource_identity_schemas => describe::identity_schemas;
-    validate_provider_config => validate::provider;
-    validate_resource_config => validate::resource;
-    validate_data_resource_config => validate::data_source;
-    validate_ephemeral_resource_config => validate::ephemeral;
-    stop_provider => configure::stop;
-    upgrade_resource_state => upgrade::state;
-    upgrade_resource_identity => upgrade::identity;
-    move_resource_state => move_state::move_state;
-    generate_resource_config => generate::generate;
-    renew_ephemeral_resource => ephemeral::renew;
-    close_ephemeral_resource => ephemeral::close;
-    get_functions => function::list;
-    call_function => function::call;
-
-    waiting:
-    configure_provider => configure::configure;
-    read_resource => read::read;
-    plan_resource_change => plan::plan;
-    apply_resource_change => apply::apply;
-    import_resource_state => import::import;
-    read_data_source => data_source::read;
-    open_ephemeral_resource => ephemeral::open;
+    empty {
+        get_metadata => describe::metadata;
+        get_provider_schema => describe::provider_schema;
+        get_resource_identity_schemas => describe::identity_schemas;
+        stop_provider => configure::stop;
+        get_functions => function::list;
+    }
+    at_once {
+        validate_provider_config => validate::provider;
+        validate_resource_config => validate::resource;
+        validate_data_resource_config => validate::data_source;
+        validate_ephemeral_resource_config => validate::ephemeral;
+        upgrade_resource_state => upgrade::state;
+        upgrade_resource_identity => upgrade::identity;
+        move_resource_state => move_state::move_state;
+        generate_resource_config => generate::generate;
+        renew_ephemeral_resource => ephemeral::renew;
+        close_ephemeral_resource => ephemeral::close;
+        call_function => function::call;
+    }
+    waiting {
+        configure_provider => configure::configure;
+        read_resource => read::read;
+        plan_resource_change => plan::plan;
+        apply_resource_change => apply::apply;
+        import_resource_state => import::import;
+        read_data_source => data_source::read;
+        open_ephemeral_resource => ephemeral::open;
+    }
 }
 
 #[cfg(test)]

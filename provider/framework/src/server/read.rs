@@ -79,11 +79,7 @@ pub(super) async fn read<P: Provider>(
 fn unread(request: &read_resource::Request, names: &[String]) -> read_resource::Response {
     let warning = Diagnostic::warning(
         "Not refreshed: the provider's configuration is not known yet",
-        format!(
-            "{} is planned from its last known state, because {}.",
-            request.type_name,
-            unknown_names(names)
-        ),
+        format!("{} is planned from its last known state, because {}.", request.type_name, unknown_names(names)),
     );
     read_resource::Response {
         new_state: request.current_state.clone(),

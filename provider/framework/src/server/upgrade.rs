@@ -69,7 +69,9 @@ pub(super) fn identity<P: Provider>(
     }
     if request.version != 0 {
         let version = request.version;
-        return Err(failed(format!("The identity of {name} was written by a later version of the provider ({version}).")));
+        return Err(failed(format!(
+            "The identity of {name} was written by a later version of the provider ({version})."
+        )));
     }
     let json = stored(request.raw_identity.as_ref(), name)?;
     let identity = codec::json::decode(&json, &managed.identity_ty)

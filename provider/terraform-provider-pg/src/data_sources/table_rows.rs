@@ -17,7 +17,7 @@ use crate::provider_block::Data;
 
 /// The data source.
 #[derive(Debug)]
-pub struct TableRows;
+pub(crate) struct TableRows;
 
 #[async_trait]
 impl DataSource<Data> for TableRows {
@@ -49,15 +49,16 @@ impl DataSource<Data> for TableRows {
 
     async fn read(&self, context: &Context<Data>, config: &Value) -> Result<Value, Diagnostics> {
         let (query, record) = query(config)?;
-        let failed = |error: &Error| Diagnostics::from(diagnostics::error(error, &path));
         let scope = diagnostics::scope(context);
-        let session = diagnostics::database(context)?.connect(&scope).await.map_err(|error| failed(&error))?;
-        let rows = source::read(&session, &query).await.map_err(|error| failed(&error))?;
+        let failed = |error: Error| Diagnostics::from(diagnostics::error(&scope.explain(error), &path));
+        let mut session = diagnostics::database(context)?.connect(&scope).await.map_err(failed)?;
+        let transaction = session.begin().await.map_err(failed)?;
+        let rows = source::read(&transaction, &query).await.map_err(failed)?;
         if let Some(record) = record {
             record.check(&rows).map_err(|errors| diagnostics::errors(&errors, &path))?;
         }
         let mut result = config.clone();
-        result.set("rows", value_of(rows).map_err(|error| failed(&error))?);
+        result.set("rows", value_of(rows).map_err(failed)?);
         Ok(result)
     }
 }

@@ -1,5 +1,6 @@
 //! For each rule of results: a result that breaks it, and its neighbours that do not.
 
+use crate::number::Number;
 use crate::schema::Mode;
 use crate::value::Typed;
 
@@ -76,15 +77,36 @@ fn sets_keep_their_elements() {
 fn promises_about_unknown_values_are_kept() {
     let promise = |refinement| Value::Unknown(refinement);
     let none = Refinement::default;
+    let bounded = |bounds| Refinement { bounds: Some(Box::new(bounds)), ..none() };
     let number = |n: i64| Number::from(n);
     for (ty, refinement, good, bad) in [
         (Type::String, Refinement { not_null: Some(true), ..none() }, Value::from("x"), Value::Null),
         (Type::String, Refinement { not_null: Some(false), ..none() }, Value::Null, "x".into()),
         (Type::String, Refinement { prefix: Some("pg_".into()), ..none() }, "pg_x".into(), "p".into()),
-        (list_of(Type::String), Refinement { length_min: Some(1), ..none() }, texts(&["a"]), texts(&[])),
-        (list_of(Type::String), Refinement { length_max: Some(1), ..none() }, texts(&[]), texts(&["a", "b"])),
-        (Type::Number, Refinement { number_min: Some((number(3), true)), ..none() }, 3.into(), 2.into()),
-        (Type::Number, Refinement { number_max: Some((number(3), false)), ..none() }, 2.into(), 3.into()),
+        (
+            list_of(Type::String),
+            bounded(Bounds { length_min: Some(1), ..Bounds::default() }),
+            texts(&["a"]),
+            texts(&[]),
+        ),
+        (
+            list_of(Type::String),
+            bounded(Bounds { length_max: Some(1), ..Bounds::default() }),
+            texts(&[]),
+            texts(&["a", "b"]),
+        ),
+        (
+            Type::Number,
+            bounded(Bounds { number_min: Some((number(3), true)), ..Bounds::default() }),
+            3.into(),
+            2.into(),
+        ),
+        (
+            Type::Number,
+            bounded(Bounds { number_max: Some((number(3), false)), ..Bounds::default() }),
+            2.into(),
+            3.into(),
+        ),
     ] {
         assert_eq!(broken(ty.clone(), promise(refinement.clone()), good), None, "{refinement:?}");
         assert_eq!(broken(ty, promise(refinement.clone()), bad), Some("A5"), "{refinement:?}");

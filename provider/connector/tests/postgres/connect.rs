@@ -1,0 +1,1 @@
+//! Connecting: what psql does with the same settings, and what is said when it fails.
