@@ -15,6 +15,7 @@ struct Inner {
     advice: Option<String>,
     blame: Option<Blame>,
     closed: bool,
+    unreachable: bool,
 }
 
 /// What the server said.
@@ -73,6 +74,7 @@ impl Error {
             advice: None,
             blame: None,
             closed: false,
+            unreachable: false,
         }))
     }
 
@@ -136,6 +138,13 @@ impl Error {
         self
     }
 
+    /// Says that no connection could be made at all.
+    #[must_use]
+    pub fn unreachable(mut self) -> Self {
+        self.0.unreachable = true;
+        self
+    }
+
     /// What we tried; completes "Cannot …".
     pub fn doing(&self) -> &str {
         &self.0.doing
@@ -169,6 +178,11 @@ impl Error {
     /// The SQLSTATE, when the server answered.
     pub fn sqlstate(&self) -> Option<&str> {
         self.server().map(|s| s.sqlstate.as_str())
+    }
+
+    /// Whether no connection could be made at all.
+    pub fn is_unreachable(&self) -> bool {
+        self.0.unreachable
     }
 
     /// Whether the connection was lost.

@@ -58,3 +58,15 @@ impl fmt::Display for Path {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_reads_like_the_expression_in_the_configuration() {
+        assert_eq!(Path::default().to_string(), "");
+        assert_eq!(Path::root("columns").key("a \"b\"").attribute("type").to_string(), r#"columns["a \"b\""].type"#);
+        assert_eq!(Path::root("rows").index(3).attribute("id").to_string(), "rows[3].id");
+    }
+}

@@ -258,6 +258,9 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 mod tests {
     use super::*;
 
+    /// Puts a set into a value.
+    type Wrap<'a> = &'a dyn Fn(&Value) -> Value;
+
     fn set_of_text(items: &[&str]) -> Value {
         Value::List(items.iter().map(|item| Value::from(*item)).collect())
     }
@@ -285,7 +288,7 @@ mod tests {
         let set = Type::Set(boxed(Type::String));
         let (a, b) = (set_of_text(&["a", "b"]), set_of_text(&["b", "a"]));
         let dynamic = |value: &Value| Value::Dynamic(Box::new(Typed { ty: set.clone(), value: value.clone() }));
-        let cases: [(Type, &dyn Fn(&Value) -> Value); 6] = [
+        let cases: [(Type, Wrap<'_>); 6] = [
             (Type::Object(BTreeMap::from([("s".to_owned(), set.clone())])), &|set| Value::object([("s", set.clone())])),
             (Type::Map(boxed(set.clone())), &|set| Value::object([("s", set.clone())])),
             (Type::List(boxed(set.clone())), &|set| Value::List(vec![set.clone()])),

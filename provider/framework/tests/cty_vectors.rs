@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** where our bytes differ from the CLI's, they must still be read as the same value.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+
 use serde_json::Value as Json;
 use tfplugin::codec::{json, msgpack};
 use tfplugin::types::Type;

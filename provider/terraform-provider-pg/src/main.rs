@@ -1,8 +1,16 @@
 //! The provider's process: hands the provider to the plugin framework.
 
-mod data_sources;
+mod provider_block;
 mod diagnostics;
 mod functions;
-mod provider_block;
+mod data_sources;
+mod resources;
+mod provider;
+#[cfg(test)]
+mod docs;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tfplugin::serve(provider::PgProvider)
+}

@@ -72,7 +72,7 @@ impl Pool {
                 return Ok(Session::new(connection, scope.clone(), Arc::clone(self), permit));
             }
         }
-        let connection = self.dialer.connect(scope).await?;
+        let connection = self.dialer.connect(scope).await.map_err(Error::unreachable)?;
         Ok(Session::new(connection, scope.clone(), Arc::clone(self), permit))
     }
 

@@ -223,7 +223,7 @@ async fn veto_replace(
 /// A plan that creates may be made before its server exists; then apply asks again.
 fn objections(errors: &[Error], creating: bool) -> Diagnostics {
     match errors {
-        [error] if creating && error.is_connect() => Diagnostic::warning(
+        [error] if creating && error.is_unreachable() => Diagnostic::warning(
             "The plan was made without the database",
             format!("It could not be checked against the live database: {}. Apply checks again.", error.message()),
         )
