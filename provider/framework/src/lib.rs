@@ -26,8 +26,13 @@ mod wire;
 pub mod server;
 mod log;
 pub mod serve;
+pub mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod timeouts;
+pub mod types;
+pub mod value;
+mod wire;
 
 pub use context::{Configured, Context};
 pub use data_source::DataSource;
@@ -39,5 +44,6 @@ pub use provider::Provider;
 pub use resource::{ApplyFailure, ImportId, Plan, PlanRequest, Private, Resource, State};
 pub use schema::{Attribute, Default, Kind, Mode, Nesting, OnChange, Schema, Validator};
 pub use serve::serve;
+pub use server::Registry;
 pub use types::Type;
 pub use value::{Refinement, Typed, Value};
