@@ -82,9 +82,9 @@ impl Dialer {
         &self.settings
     }
 
-    /// "connect to …", for errors.
-    pub(super) fn doing(&self) -> &str {
-        &self.doing
+    /// What connections go to, for errors.
+    pub(super) fn target(&self) -> String {
+        self.settings.target_text()
     }
 
     /// Connects. While the server says that it starts up, or that it has no free connection, it is asked again.
@@ -152,21 +152,15 @@ impl Dialer {
         result.map_err(|error| advice::on_connect(error, &self.settings, host, password.is_some()))
     }
 
-    async fn attempt(
-        &self,
-        config: &Config,
-        wanted: TargetSessionAttrs,
-        doing: &str,
-    ) -> Result<Connection, Error> {
-        let (client, mut connection) =
-            config.connect(self.tls.clone()).await.map_err(|error| {
-                let refused = tls::refused_certificate(&error);
-                let error = Error::postgres(doing, &error);
-                match refused {
-                    Some(reason) => error.because(reason),
-                    None => error,
-                }
-            })?;
+    async fn attempt(&self, config: &Config, wanted: TargetSessionAttrs, doing: &str) -> Result<Connection, Error> {
+        let (client, mut connection) = config.connect(self.tls.clone()).await.map_err(|error| {
+            let refused = tls::refused_certificate(&error);
+            let error = Error::postgres(doing, &error);
+            match refused {
+                Some(reason) => error.because(reason),
+                None => error,
+            }
+        })?;
         let version = connection.parameter("server_version").unwrap_or_default().to_owned();
         if let Some(fault) = too_old(&version) {
             return Err(Error::new(doing, fault));

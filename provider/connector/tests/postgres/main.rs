@@ -4,6 +4,8 @@
 
 mod connect;
 mod locks;
+mod private_server;
 mod rows;
 mod sessions;
 mod source;
+mod tls;
