@@ -71,7 +71,6 @@ fn connect_advice(error: &Error, settings: &Settings, host: &Host, had_password:
              ignore_startup_parameters"
                 .to_owned()
         }
-        Some(_) => return None,
         None if message.contains("password missing") => no_password(settings),
         None if message.contains("onnection refused") => format!(
             "nothing listens there; check host and port ({}), that the server runs, and that it listens on this address",
@@ -88,7 +87,7 @@ fn connect_advice(error: &Error, settings: &Settings, host: &Host, had_password:
             "the server has no TLS; turn it on there, or set sslmode = \"disable\" if the network is trusted".to_owned()
         }
         None if message.contains("timed out") => NO_ANSWER.to_owned(),
-        None => return None,
+        Some(_) | None => return None,
     };
     Some(text)
 }

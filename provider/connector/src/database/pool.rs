@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::{Connection, Dialer};
+use super::connection::Connection;
+use super::dial::Dialer;
 use super::scope::Scope;
 use super::session::Session;
 use crate::error::Error;

@@ -12,7 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Transaction};
 
-use super::connection::{Connection, millis};
+use super::connection::Connection;
+use super::dial::millis;
 use super::lock::{self, TableLock, Until};
 use super::pool::Pool;
 use super::scope::Scope;

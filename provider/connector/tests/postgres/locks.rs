@@ -29,7 +29,7 @@ async fn the_lock_holds_in_every_combination() {
             let here = database(&test, max_connections);
             // Another pool stands for another process.
             let there = database(&test, max_connections);
-            let scope = within(Duration::from_secs(60));
+            let scope = within(Duration::from_mins(1));
             for outside in [false, true] {
                 let (lock, mut session) = if outside {
                     here.lock_table_outside_transactions(&table, &scope).await.unwrap()
@@ -80,7 +80,7 @@ async fn a_concurrent_build_is_not_limited_by_the_configured_timeouts() {
     let test = TestDatabase::new(18).await;
     let mut settings = pg_connector::settings::Settings::parse(&test.url()).unwrap();
     settings.lock_timeout = Some(Duration::from_millis(1500));
-    settings.statement_timeout = Some(Duration::from_secs(60));
+    settings.statement_timeout = Some(Duration::from_mins(1));
     settings.max_connections = 2;
     let database = Database::new(settings).unwrap();
     let table = TableName::new("public", "t");
@@ -104,7 +104,7 @@ async fn a_transaction_that_deadlocks_is_run_again() {
         let tasks = [(1, 2), (2, 1)].map(|(first, second)| {
             let (database, meet, deadlocks) = (database.clone(), Arc::clone(&meet), Arc::clone(&deadlocks));
             tokio::spawn(async move {
-                let scope = within(Duration::from_secs(60));
+                let scope = within(Duration::from_mins(1));
                 let tries = AtomicU32::new(0);
                 retry(&scope, is_transient, || async {
                     let mut session = database.connect(&scope).await?;
@@ -151,7 +151,7 @@ async fn many_index_builds_and_table_changes_finish_with_any_number_of_connectio
                     tokio::spawn(async move {
                         let (number, kind) = (i % 40, i / 40);
                         let table = TableName::new("public", format!("t{number}"));
-                        let scope = within(Duration::from_secs(120));
+                        let scope = within(Duration::from_mins(2));
                         if kind == 3 {
                             let (lock, mut session) = database.lock_table(&table, &scope).await.unwrap();
                             let transaction = session.begin_locked(&lock).await.unwrap();

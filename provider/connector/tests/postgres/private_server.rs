@@ -1,4 +1,4 @@
-//! A Postgres with TLS for one test: its own certificates, its own pg_hba.conf.
+//! A Postgres with TLS for one test: its own certificates, its own rules of who may log in.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,7 +97,8 @@ impl PrivateServer {
 
 /// What psql prints for a connection string and an environment, or its error.
 pub(crate) fn psql(connection: &str, environment: &[(&str, &str)], sql: &str) -> Result<String, String> {
-    let program = testbed::process::on_path("psql").expect("psql is missing: `apt-get install postgresql-client`");
+    let program = testbed::process::on_path("psql")
+        .unwrap_or_else(|| panic!("psql is missing: `apt-get install postgresql-client`"));
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs(environment.iter().copied()).args(["-X", "-At", "-w", "-c", sql, connection]);
@@ -111,5 +112,5 @@ fn bin() -> PathBuf {
         places.extend(versions.filter_map(|version| Some(version.ok()?.path().join("bin"))));
     }
     let found = places.into_iter().find(|place| place.join("initdb").exists());
-    found.expect("no Postgres with TLS is installed: `apt-get install postgresql`")
+    found.unwrap_or_else(|| panic!("no Postgres with TLS is installed: `apt-get install postgresql`"))
 }
