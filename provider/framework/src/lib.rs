@@ -6,28 +6,28 @@
 //!
 //! **Invariant:** this crate does not know the word Postgres. Files may only use files above them in this list.
 
-mod checks;
-pub mod codec;
-pub mod context;
-pub mod data_source;
-pub mod diagnostics;
-mod equality;
-pub mod function;
-mod log;
 pub mod number;
+pub mod types;
+pub mod value;
 pub mod path;
-mod plan_steps;
-pub mod provider;
-pub mod resource;
+pub mod diagnostics;
 pub mod schema;
+mod equality;
+pub mod codec;
+pub mod timeouts;
+pub mod context;
+pub mod resource;
+pub mod data_source;
+pub mod function;
+pub mod provider;
+mod plan_steps;
+mod checks;
+mod wire;
+pub mod server;
+mod log;
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod server;
-pub mod timeouts;
-pub mod types;
-pub mod value;
-mod wire;
 
 pub use context::{Configured, Context};
 pub use data_source::DataSource;

@@ -1,5 +1,7 @@
 //! Tables: the difference between what is there and what is declared, as steps, and their execution.
 
+mod casts;
+
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope};
 use crate::error::Error;

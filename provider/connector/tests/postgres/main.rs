@@ -1,7 +1,6 @@
-//! What the connector does to a real server.
+//! The connector against real servers.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
+mod attachment;
 mod connect;
 mod locks;
 mod private_server;
@@ -9,3 +8,4 @@ mod rows;
 mod sessions;
 mod source;
 mod tls;
+mod vector_index;

@@ -88,7 +88,9 @@ fn done<D: Send + Sync>(
     }
     let mut violations = checks::result::result(attributes, &plan.value, &state.value);
     violations.extend(checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("A10")));
-    if !managed.identity.is_empty() && state.identity.is_null() {
+    // CLIs that know no identities send none, so an update may have none to keep.
+    let identity_needed = !managed.identity.is_empty() && (operation == Operation::Create || !plan.identity.is_null());
+    if identity_needed && state.identity.is_null() {
         violations.push(checks::whole("A10", "the identity is missing"));
     }
     if !violations.is_empty() {

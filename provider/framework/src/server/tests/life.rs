@@ -79,6 +79,10 @@ async fn an_update_makes_computed_values_unknown_and_keeps_the_identity() {
     let updated = host.make(&stored, &config).await;
     assert_eq!(updated.value.get("revision").as_i64(), Some(2));
     assert_eq!(updated.identity, stored.identity);
+
+    let before = Stored { identity: None, ..updated };
+    let updated = host.make(&before, &a_thing(&json!({"note": "newer"}))).await;
+    assert_eq!(updated.identity, None, "a CLI that knows no identities sends none");
 }
 
 #[tokio::test]
