@@ -26,13 +26,8 @@ mod wire;
 pub mod server;
 mod log;
 pub mod serve;
-pub mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod timeouts;
-pub mod types;
-pub mod value;
-mod wire;
 
 pub use context::{Configured, Context};
 pub use data_source::DataSource;
