@@ -15,6 +15,7 @@ pub mod cli;
 pub mod database;
 pub mod download;
 pub mod folder;
+pub mod held;
 pub mod opentofu;
 pub mod postgres;
 pub mod workspace;
@@ -23,6 +24,7 @@ pub use address::Address;
 pub use cli::Cli;
 pub use database::TestDatabase;
 pub use folder::{Background, Folder, Output};
+pub use held::Held;
 pub use postgres::Servers;
 pub use workspace::{Plan, Workspace};
 

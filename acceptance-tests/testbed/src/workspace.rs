@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::{Background, Cli, Folder, Output, TestDatabase};
+use crate::{Background, Cli, Folder, Held, Output, TestDatabase};
 
 const REQUIRED: &str = "terraform {\n  required_providers {\n    pg = { source = \"pgtarget/pg\" }\n  }\n}\n";
 
@@ -58,6 +58,12 @@ impl Workspace {
     /// What the server has logged about this database.
     pub fn log(&self) -> String {
         self.runtime.block_on(self.database.log())
+    }
+
+    /// Runs statements in a session that stays open, such as `begin; lock table t`, until the value is dropped.
+    #[track_caller]
+    pub fn hold(&self, sql: &str) -> Held {
+        Held::new(&self.database, sql).unwrap_or_else(|e| panic!("{sql}\n{e}"))
     }
 
     /// Waits until a query returns `t`; panics when it never does.

@@ -124,6 +124,26 @@ impl Error {
         self
     }
 
+    /// Says otherwise what was tried.
+    #[must_use]
+    pub fn doing_instead(mut self, doing: impl Into<String>) -> Self {
+        self.0.doing = doing.into();
+        self
+    }
+
+    /// Passes everything that the server said through a function that takes secrets out.
+    #[must_use]
+    pub fn map_texts(mut self, clean: impl Fn(&str) -> String) -> Self {
+        self.0.message = clean(&self.0.message);
+        if let Some(server) = &mut self.0.server {
+            server.message = clean(&server.message);
+            for text in [&mut server.detail, &mut server.hint, &mut server.context].into_iter().flatten() {
+                *text = clean(text);
+            }
+        }
+        self
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {

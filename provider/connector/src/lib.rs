@@ -7,22 +7,24 @@
 //! **Invariant:** this crate does not know the word Terraform. Only `database`, `catalog`, and the `apply` functions do
 //! I/O. Files may only use files above them in this list.
 
-pub mod attachment;
-pub mod catalog;
-pub mod database;
 pub mod error;
 pub mod name;
+pub mod step;
+pub mod sql_text;
+mod expression;
 pub mod pg_type;
+pub mod spec;
 pub mod record_schema;
+pub mod settings;
+mod tls;
+pub mod database;
+pub mod catalog;
 pub mod row_file;
 pub mod rows;
-pub mod settings;
-pub mod source;
-pub mod spec;
-pub mod step;
 pub mod table;
-mod tls;
 pub mod vector_index;
+pub mod attachment;
+pub mod source;
 
 pub use database::{Database, Scope, Session, TableLock};
 pub use error::{Blame, Error, ServerError};

@@ -6,28 +6,28 @@
 //!
 //! **Invariant:** this crate does not know the word Postgres. Files may only use files above them in this list.
 
-mod checks;
-pub mod codec;
-pub mod context;
-pub mod data_source;
-pub mod diagnostics;
-mod equality;
-pub mod function;
-mod log;
 pub mod number;
-pub mod path;
-mod plan_steps;
-pub mod provider;
-pub mod resource;
-pub mod schema;
-pub mod serve;
-pub mod server;
-#[cfg(feature = "testing")]
-pub mod testing;
-pub mod timeouts;
 pub mod types;
 pub mod value;
+pub mod path;
+pub mod diagnostics;
+pub mod schema;
+mod equality;
+pub mod codec;
+pub mod timeouts;
+pub mod context;
+pub mod resource;
+pub mod data_source;
+pub mod function;
+pub mod provider;
+mod plan_steps;
+mod checks;
 mod wire;
+pub mod server;
+mod log;
+pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use context::{Configured, Context};
 pub use data_source::DataSource;

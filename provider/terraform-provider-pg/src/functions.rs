@@ -7,7 +7,7 @@ use tfplugin::{Function, FunctionError, Number, Parameter, Type, Value};
 const MOST_DIMENSIONS: usize = 16_000;
 
 /// All functions.
-pub fn all() -> Vec<Function> {
+pub(crate) fn all() -> Vec<Function> {
     let parameter = |name, ty, description| Parameter { name, ty, description, allow_null: false };
     vec![
         Function {
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(call("vector", numbers(&["1", "2.50", "-3e-2"])).as_deref(), Ok("[1,2.5,-0.03]"));
         for (value, why) in [
             (numbers(&[]), "this list has 0"),
-            (numbers(&["1"; 16_001]), "16001"),
+            (numbers(&vec!["1"; 16_001]), "16001"),
             (numbers(&["1", "1e39"]), "element 1 is out of the range"),
             (Value::List(vec![Value::Null]), "element 0"),
             (Value::List(vec![Value::Number(Number::Infinity)]), "element 0"),

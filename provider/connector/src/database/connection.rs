@@ -152,14 +152,16 @@ impl Dialer {
         result.map_err(|error| advice::on_connect(error, &self.settings, host, password.is_some()))
     }
 
-    async fn attempt(
-        &self,
-        config: &Config,
-        wanted: TargetSessionAttrs,
-        doing: &str,
-    ) -> Result<Connection, Error> {
+    async fn attempt(&self, config: &Config, wanted: TargetSessionAttrs, doing: &str) -> Result<Connection, Error> {
         let (client, mut connection) =
-            config.connect(self.tls.clone()).await.map_err(|error| Error::postgres(doing, &error))?;
+            config.connect(self.tls.clone()).await.map_err(|error| {
+                let refused = tls::refused_certificate(&error);
+                let error = Error::postgres(doing, &error);
+                match refused {
+                    Some(reason) => error.because(reason),
+                    None => error,
+                }
+            })?;
         let version = connection.parameter("server_version").unwrap_or_default().to_owned();
         if let Some(fault) = too_old(&version) {
             return Err(Error::new(doing, fault));

@@ -37,6 +37,8 @@ struct Lent {
     pool: Arc<Pool>,
     permit: OwnedSemaphorePermit,
     in_transaction: bool,
+    /// Whether the connection must not be used again.
+    spoilt: bool,
     /// What is to be released only once the server has released what the session holds.
     keeps: Option<tokio::sync::OwnedMutexGuard<()>>,
 }
@@ -60,7 +62,7 @@ impl Session {
     pub(super) fn new(connection: Connection, scope: Scope, pool: Arc<Pool>, permit: OwnedSemaphorePermit) -> Self {
         let watchdog = Watchdog::new(scope.clone(), connection.canceller());
         let (lock_timeout, statement_timeout) = (pool.settings().lock_timeout, pool.settings().statement_timeout);
-        let lent = Lent { connection, pool, permit, in_transaction: false, keeps: None };
+        let lent = Lent { connection, pool, permit, in_transaction: false, spoilt: false, keeps: None };
         Self { lent: Some(lent), scope, watchdog, lock_timeout, statement_timeout }
     }
 
@@ -91,6 +93,12 @@ impl Session {
     /// Takes what the server remarked since the last call.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.lent().connection.take_notices()
+    }
+
+    /// Has the connection closed in the end instead of given back: what foreign SQL does to it must not reach other
+    /// operations.
+    pub fn spoil(&mut self) {
+        self.lent_mut().spoilt = true;
     }
 
     /// The limits of the operation that has the session.
@@ -154,11 +162,11 @@ impl DerefMut for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let barked = self.watchdog.stop();
-        let Some(Lent { connection, pool, permit, in_transaction, keeps }) = self.lent.take() else { return };
+        let Some(Lent { connection, pool, permit, in_transaction, spoilt, keeps }) = self.lent.take() else { return };
         // Without a runtime the connection's own task is gone, and with it the connection.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            if barked || connection.client.is_closed() {
+            if barked || spoilt || connection.client.is_closed() {
                 connection.close().await;
             } else if let Some(connection) = connection.reset(in_transaction).await {
                 pool.put_back(connection);

@@ -1,9 +1,8 @@
-//! What the connector does to a real server.
+//! The connector against real servers.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
+mod attachment;
 mod connect;
 mod locks;
 mod rows;
 mod sessions;
-mod source;
+mod vector_index;

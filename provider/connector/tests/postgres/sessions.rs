@@ -53,7 +53,11 @@ async fn sessions_start_with_known_settings_and_have_them_again_after_use() {
         let session = database.connect(&scope).await.unwrap();
         assert_eq!(pid(&session).await, first, "the connection is used again");
         assert_eq!(one(&session, settings).await, expected);
-        assert_eq!(one(&session, "select count(*)::text from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()").await, "0");
+        assert_eq!(
+            one(&session, "select count(*)::text from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+                .await,
+            "0"
+        );
         assert_eq!(one(&session, "select coalesce(to_regclass('pg_temp.t')::text, 'none')").await, "none");
         assert!(session.take_notices().is_empty());
     }
@@ -183,11 +187,9 @@ async fn there_are_never_more_connections_than_allowed() {
                 tokio::spawn(async move {
                     let scope = within(Duration::from_secs(60));
                     let session = database.connect(&scope).await.unwrap();
-                    let count = one(
-                        &session,
-                        "select count(*)::text from pg_stat_activity where datname = current_database()",
-                    )
-                    .await;
+                    let count =
+                        one(&session, "select count(*)::text from pg_stat_activity where datname = current_database()")
+                            .await;
                     if i % 3 == 0 {
                         // This one has to be cleaned first.
                         session.batch_execute("begin").await.unwrap();

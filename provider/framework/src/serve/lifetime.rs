@@ -18,6 +18,12 @@ const TERMINATED: u8 = 128 + 15;
 /// How often to look whether the host is still there.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long requests may take to end once the host has asked. It kills after two seconds.
+const HOST_GRACE: Duration = Duration::from_millis(1500);
+
+/// The same when no host waits.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Hosts give up on a start after one minute.
 const FIRST_CONNECTION: Duration = Duration::from_mins(2);
 
@@ -30,23 +36,28 @@ pub(crate) enum Lifetime {
     Interactive,
 }
 
+/// How a process should end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// What the shell hears.
+    pub(crate) code: ExitCode,
+    /// How long requests may take to end.
+    pub(crate) grace: Duration,
+}
+
 impl Lifetime {
-    /// Waits until the process should end. Returns the exit code.
-    pub(crate) async fn end(
-        self,
-        signals: Signals,
-        connections: &Connections,
-        process: &CancellationToken,
-    ) -> ExitCode {
+    /// Waits until the process should end.
+    pub(crate) async fn end(self, signals: Signals, connections: &Connections, process: &CancellationToken) -> End {
         let hosted = self == Self::Hosted;
-        tokio::select! {
-            () = process.cancelled() => ExitCode::SUCCESS,
-            () = signals.end(!hosted) => if hosted { ExitCode::from(TERMINATED) } else { ExitCode::SUCCESS },
+        let (code, grace) = tokio::select! {
+            () = process.cancelled() => (ExitCode::SUCCESS, HOST_GRACE),
+            () = signals.end(!hosted) => (if hosted { ExitCode::from(TERMINATED) } else { ExitCode::SUCCESS }, GRACE),
             reason = abandoned(connections), if hosted => {
                 tracing::warn!("ending: {reason}");
-                ExitCode::SUCCESS
+                (ExitCode::SUCCESS, GRACE)
             }
-        }
+        };
+        End { code, grace }
     }
 }
 
@@ -134,9 +145,10 @@ mod signals {
 
         /// Waits for an interrupt, if that counts.
         pub(crate) async fn end(mut self, interrupts_count: bool) {
-            match interrupts_count {
-                true => drop(self.interrupt.recv().await),
-                false => pending().await,
+            if interrupts_count {
+                self.interrupt.recv().await;
+            } else {
+                pending::<()>().await;
             }
         }
     }

@@ -11,6 +11,7 @@ mod endpoint;
 mod handshake;
 mod lifetime;
 mod reattach;
+mod requests;
 mod tls;
 
 use std::ffi::OsString;
@@ -29,6 +30,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 use tonic::transport::Server;
 
 use self::companions::Companions;
@@ -36,6 +39,7 @@ use self::connection::{Connections, Io, Wire};
 use self::endpoint::{Endpoint, Places};
 use self::handshake::Invitation;
 use self::lifetime::{Lifetime, Signals};
+use self::requests::InTasks;
 use crate::log;
 use crate::provider::Provider;
 use crate::server::ProviderService;
@@ -53,9 +57,6 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// A host on this machine needs milliseconds.
 const TLS_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long requests may take to end once the process shall end. Hosts kill after two seconds.
-const GRACE: Duration = Duration::from_millis(1500);
 
 /// Runs a provider as a process: answers `--version`, `--help` and `--debug`, or serves the CLI that started it.
 pub fn serve<P: Provider>(provider: P) -> ExitCode {
@@ -186,37 +187,41 @@ async fn host<S: ProviderRpc>(
     let (opened, incoming) = mpsc::channel(8);
     let accepting =
         tokio::spawn(accept(endpoint, identity.map(|identity| identity.acceptor), connections.clone(), opened));
+    let requests = TaskTracker::new();
     let serving = tokio::spawn(
-        router(service(), &process)
-            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), process.clone().cancelled_owned()),
+        Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .serve_with_incoming_shutdown(
+                InTasks::new(routes(service(), &process), requests.clone()),
+                ReceiverStream::new(incoming),
+                process.clone().cancelled_owned(),
+            ),
     );
 
     let lifetime = if invitation.is_some() { Lifetime::Hosted } else { Lifetime::Interactive };
-    let code = lifetime.end(signals, &connections, &process).await;
+    let end = lifetime.end(signals, &connections, &process).await;
     process.cancel();
-    if timeout(GRACE, serving).await.is_err() {
+    requests.close();
+    if timeout(end.grace, async { tokio::join!(serving, requests.wait()) }).await.is_err() {
         tracing::warn!("requests were still running when the process had to end");
     }
     if let Err(error) = accepting.await {
         tracing::error!(%error, "the socket may be left behind");
     }
-    Ok(code)
+    Ok(end.code)
 }
 
-fn router<S: ProviderRpc>(service: S, process: &CancellationToken) -> tonic::transport::server::Router {
+fn routes<S: ProviderRpc>(service: S, process: &CancellationToken) -> Routes {
     let companions = Companions { process: process.clone() };
-    Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .add_service(
-            ProviderServer::new(service)
-                .max_decoding_message_size(MESSAGE_LIMIT)
-                .max_encoding_message_size(MESSAGE_LIMIT),
-        )
+    let provider =
+        ProviderServer::new(service).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
+    Routes::new(provider)
         .add_service(GrpcControllerServer::new(companions.clone()))
         .add_service(GrpcStdioServer::new(companions.clone()))
         .add_service(GrpcBrokerServer::new(companions.clone()))
         .add_service(HealthServer::new(companions))
+        .prepare()
 }
 
 /// Takes connections until the process ends, then removes the socket. Each is authenticated in a task of its own, so that

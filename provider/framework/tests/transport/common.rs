@@ -4,13 +4,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, process};
 
+use serde_json::json;
+use tfplugin::codec::msgpack;
 use tfplugin::testing::{Launch, Plugin};
+use tfplugin::{Type, Value};
+use tfplugin_proto::tfplugin6::provider_client::ProviderClient;
+use tfplugin_proto::tfplugin6::{DynamicValue, configure_provider, read_data_source};
 use tokio::time::{Instant, sleep};
+use tonic::transport::Channel;
 
-/// The smallest provider, built beside this test.
+/// The tiny provider, built beside this test.
 pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let binary = test.parent().unwrap().parent().unwrap().join("examples/empty_provider");
+    let binary = test.parent().unwrap().parent().unwrap().join("examples/tiny_provider");
     let built = fs::metadata(&binary).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let newest = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     assert!(built >= newest, "{} is missing or old: cargo build -p tfplugin --examples", binary.display());
@@ -47,5 +53,34 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     while !holds() {
         assert!(start.elapsed() < Duration::from_secs(10), "{what}: not in ten seconds");
         sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Gives the provider its greeting.
+pub(crate) async fn configure(client: &mut ProviderClient<Channel>, greeting: &str) {
+    let config = Some(DynamicValue { json: json!({ "greeting": greeting }).to_string().into(), msgpack: Vec::new() });
+    let request = configure_provider::Request { config, ..Default::default() };
+    assert_eq!(client.configure_provider(request).await.unwrap().into_inner().diagnostics, []);
+}
+
+/// Asks for the greeting, or for an error's text. With a folder, this waits to be stopped.
+pub(crate) async fn greeting(client: &mut ProviderClient<Channel>, wait_in: Option<&Path>) -> Result<String, String> {
+    let config = json!({ "greeting": null, "wait_in": wait_in });
+    let request = read_data_source::Request {
+        type_name: "tiny_greeting".to_owned(),
+        config: Some(DynamicValue { json: config.to_string().into(), msgpack: Vec::new() }),
+        ..Default::default()
+    };
+    let response = client.read_data_source(request).await.map_err(|status| status.to_string())?.into_inner();
+    if let Some(error) = response.diagnostics.first() {
+        return Err(format!("{}: {}", error.summary, error.detail));
+    }
+    let ty = Type::Object(["greeting", "wait_in"].map(|name| (name.to_owned(), Type::String)).into());
+    let Value::Map(state) = msgpack::decode(&response.state.unwrap().msgpack, &ty).unwrap() else {
+        panic!("a data source is an object");
+    };
+    match &state["greeting"] {
+        Value::String(greeting) => Ok(greeting.clone()),
+        other => panic!("not a greeting: {other:?}"),
     }
 }

@@ -70,7 +70,7 @@ async fn protocol_6_is_chosen_in_any_order_and_its_absence_is_said() {
     let (launch, folder) = launch();
     let error = launch.env("PLUGIN_PROTOCOL_VERSIONS", "5").start().await.unwrap_err().to_string();
     assert!(error.contains("exit status: 1"), "{error}");
-    assert!(error.contains("[ERROR] terraform-provider-empty: cannot serve this host"), "{error}");
+    assert!(error.contains("[ERROR] terraform-provider-tiny: cannot serve this host"), "{error}");
     assert!(error.contains("plugin protocol 5, this provider only 6"), "{error}");
     assert_eq!(names(folder.path()), [""; 0]);
 }
@@ -106,13 +106,13 @@ fn started_by_hand_it_says_what_it_is() {
         assert_eq!(output.status.code(), Some(1));
         assert!(output.stdout.is_empty());
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(text.starts_with("terraform-provider-empty is a plugin of OpenTofu and Terraform"), "{text}");
+        assert!(text.starts_with("terraform-provider-tiny is a plugin of OpenTofu and Terraform"), "{text}");
     }
 }
 
 #[test]
 fn options_are_answered_with_and_without_the_cookie() {
-    let version = format!("terraform-provider-empty {}\n", env!("CARGO_PKG_VERSION"));
+    let version = format!("terraform-provider-tiny {}\n", env!("CARGO_PKG_VERSION"));
     let cookie = "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2";
     for (argument, code, expected) in
         [("--version", 0, version.as_str()), ("--help", 0, "Usage: "), ("--plan", 2, "does not know --plan")]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tfplugin::testing::Host;
 
-use crate::common::launch;
+use crate::common::{configure, greeting, launch};
 
 #[tokio::test]
 async fn lines_are_what_hclog_parses() {
@@ -41,4 +41,25 @@ async fn the_narrower_variable_decides_and_silence_is_the_default() {
         let ended = Host::of(launch.start().await.unwrap()).await.unwrap().shut_down().await.unwrap();
         assert_eq!(!ended.stderr.is_empty(), expected, "{provider:?} {all:?} {:?}", ended.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_panic_is_one_error_line_and_an_answer() {
+    let (launch, _folder) = launch();
+    let plugin = launch.env("TF_LOG", "error").env("RUST_BACKTRACE", "0").start().await.unwrap();
+    let host = Host::of(plugin).await.unwrap();
+    configure(&mut host.client(), "panic").await;
+
+    let error = greeting(&mut host.client(), None).await.unwrap_err();
+    assert!(error.contains("told to panic"), "{error}");
+    configure(&mut host.client(), "hello").await;
+    assert_eq!(greeting(&mut host.client(), None).await.unwrap(), "hello");
+
+    let lines = host.shut_down().await.unwrap().stderr;
+    let line = lines.iter().find(|line| line.contains("a task panicked")).unwrap();
+    let value: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(value["@level"], "error");
+    assert!(value["location"].as_str().unwrap().contains("tiny_provider.rs:"), "{line}");
+    // Terraform takes a line that begins like this for the end of the plugin.
+    assert!(!lines.iter().any(|line| line.starts_with("panic: ") || line.contains("\"panic: ")), "{lines:?}");
 }

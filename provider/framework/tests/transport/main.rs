@@ -1,4 +1,4 @@
-//! Plays the host against the smallest provider: from its handshake line to its end.
+//! Plays the host against the tiny provider: from its handshake line to its end.
 //!
 //! **Invariant:** each test starts processes of its own, and looks only at what they print, answer and leave behind.
 

@@ -8,7 +8,7 @@ use tfplugin_proto::plugin::grpc_stdio_client::GrpcStdioClient;
 use tfplugin_proto::tfplugin6::{DynamicValue, list_resource};
 use tonic::Code;
 
-use crate::common::{eventually, launch};
+use crate::common::launch;
 
 #[tokio::test]
 async fn health_knows_the_plugin_and_nothing_else() {
@@ -68,19 +68,4 @@ async fn messages_may_have_many_megabytes() {
     assert_eq!(status.code(), Code::Unimplemented, "{status}");
     let status = host.client().list_resource(request(256)).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
-}
-
-#[tokio::test]
-async fn two_connections_are_told_apart() {
-    let (launch, _folder) = launch();
-    let plugin = launch.env("TF_LOG_PROVIDER", "debug").start().await.unwrap();
-    let (first, second) = (plugin.connect().await.unwrap(), plugin.connect().await.unwrap());
-    drop(first);
-    eventually("the end of the first connection", || {
-        plugin.stderr().iter().any(|line| line.contains("a host has gone"))
-    })
-    .await;
-    HealthClient::new(second).check(HealthCheckRequest::default()).await.unwrap();
-    let gone: Vec<_> = plugin.stderr().into_iter().filter(|line| line.contains("a host has gone")).collect();
-    assert_eq!(gone.len(), 1, "{gone:?}");
 }

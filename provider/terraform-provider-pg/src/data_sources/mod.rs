@@ -1,3 +1,3 @@
 //! The data sources, which are ephemeral resources too.
 
-pub mod table_rows;
+pub(crate) mod table_rows;

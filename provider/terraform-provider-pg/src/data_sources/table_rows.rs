@@ -17,7 +17,7 @@ use crate::provider_block::Data;
 
 /// The data source.
 #[derive(Debug)]
-pub struct TableRows;
+pub(crate) struct TableRows;
 
 #[async_trait]
 impl DataSource<Data> for TableRows {

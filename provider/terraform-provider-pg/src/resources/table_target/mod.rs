@@ -3,7 +3,7 @@
 mod declared_rows;
 mod inferred;
 mod memory;
-mod model;
+pub(in crate::resources) mod model;
 mod plan;
 pub mod schema;
 

@@ -1,7 +1,7 @@
 //! The attributes of `pg_table_target`, as data.
 
 use pg_connector::name::name_fault;
-use pg_connector::pg_type;
+use pg_connector::pg_type::{self, PgType};
 use tfplugin::{Attribute, Default, Diagnostic, Diagnostics, Mode, Nesting, Path, Schema, Type, Value};
 
 use crate::resources::timeouts;
@@ -236,8 +236,8 @@ fn row_drift(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 }
 
 fn column_type(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
-    if let Some(Err(fault)) = value.as_str().map(pg_type::parse) {
-        diagnostics.push(Diagnostic::error("Invalid column type", format!("{path}: {fault}.")).at(path.clone()));
+    if let Some(Err(fault)) = value.as_str().map(PgType::parse) {
+        diagnostics.push(Diagnostic::error("Invalid column type", format!("{path}: {}.", fault.message)).at(path.clone()));
     }
 }
 

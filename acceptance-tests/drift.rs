@@ -1,0 +1,102 @@
+//! Drift: what somebody changed behind our back is seen exactly, and the next apply repairs it.
+
+use crate::support::{alternating, describe, exists, index, shape, table};
+
+fn declared() -> String {
+    table("a text; n integer", "rows = [{ id = 1, a = \"x\", n = 1 }, { id = 2, a = \"y\", n = 2 }]")
+}
+
+#[test]
+fn a_table_that_was_dropped_comes_back() {
+    alternating(|w| {
+        w.apply(&declared());
+        w.sql("drop table t");
+        assert_eq!(w.plan(&declared()).action("pg_table_target.t"), "create");
+        w.apply_plan();
+        assert_eq!(w.sql("select id, a, n from t order by id"), "1|x|1\n2|y|2");
+    });
+}
+
+#[test]
+fn a_column_that_was_changed_is_changed_back() {
+    alternating(|w| {
+        w.apply(&declared());
+        for (behind, seen) in [
+            ("alter table t drop column a", "add column"),
+            ("alter table t alter column n type bigint", "integer"),
+            ("alter table t alter column n set not null", "drop not null"),
+        ] {
+            println!("{behind}");
+            w.sql(behind);
+            let plan = w.plan(&declared());
+            assert_eq!(plan.action("pg_table_target.t"), "update");
+            let steps = plan.steps("pg_table_target.t").join("\n");
+            assert!(steps.contains(seen), "no {seen} in\n{steps}");
+            w.apply_plan();
+            assert_eq!(w.sql("select id, a, n from t order by id"), "1|x|1\n2|y|2");
+        }
+    });
+}
+
+#[test]
+fn a_column_of_somebody_else_is_left_alone() {
+    alternating(|w| {
+        w.apply(&declared());
+        w.sql("alter table t add column theirs text default 'z'");
+        w.assert_empty_plan();
+        w.apply(&declared().replace("\"x\"", "\"changed\""));
+        assert_eq!(w.sql("select a, theirs from t order by id"), "changed|z\ny|z");
+    });
+}
+
+#[test]
+fn rows_that_were_changed_are_changed_back() {
+    alternating(|w| {
+        w.apply(&declared());
+        for behind in ["update t set a = 'other' where id = 1", "delete from t where id = 2", "truncate t"] {
+            println!("{behind}");
+            w.sql(behind);
+            assert_eq!(w.plan(&declared()).action("pg_table_target.t"), "update");
+            w.apply_plan();
+            assert_eq!(w.sql("select id, a, n from t order by id"), "1|x|1\n2|y|2");
+        }
+    });
+}
+
+#[test]
+fn rows_that_nobody_looks_at_are_not_drift() {
+    alternating(|w| {
+        let blind = declared().replace("rows =", "row_drift = \"none\"\n  rows =");
+        w.apply(&blind);
+        w.sql("update t set a = 'other' where id = 1");
+        w.assert_empty_plan();
+    });
+}
+
+#[test]
+fn an_index_that_was_dropped_or_changed_is_built_again() {
+    alternating(|w| {
+        let all = format!("{}{}", table("e vector(3)", ""), index("column = \"e\"\n  method = \"hnsw\""));
+        w.apply(&all);
+        w.sql("drop index t__vector__e");
+        assert_eq!(w.plan(&all).action("pg_vector_index.i"), "create");
+        w.apply_plan();
+        assert!(exists(w, "t__vector__e"));
+
+        w.sql("drop index t__vector__e; create index t__vector__e on t using hnsw (e vector_l2_ops) with (m = 5)");
+        assert_eq!(w.plan(&all).action("pg_vector_index.i"), "update");
+        w.apply_plan();
+        assert_eq!(describe(w, "t__vector__e"), "hnsw vector_cosine_ops valid");
+    });
+}
+
+#[test]
+fn a_table_that_became_a_view_is_not_touched() {
+    alternating(|w| {
+        w.apply(&declared());
+        w.sql("alter table t rename to real_t; create view t as select * from real_t");
+        w.configure(&declared());
+        w.tf(&["apply", "-auto-approve"]).failed_with(&["view"]);
+        assert_eq!(shape(w, "real_t"), "id bigint!, a text, n integer");
+    });
+}

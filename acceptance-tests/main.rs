@@ -1,0 +1,30 @@
+//! Drives the real CLIs against real Postgres servers: what a user types, and what they find in the database afterwards.
+//!
+//! After every successful apply the next plan must be empty, with and without a refresh; [`testbed::Workspace`] sees to
+//! that. [`support`] says which case runs where. Run these with `make acceptance` or `make test`.
+
+mod concurrency;
+mod data;
+mod drift;
+mod faults;
+mod import;
+mod provider_config;
+mod quickstart;
+mod replace;
+mod rows;
+mod sql_attachment;
+mod support;
+mod table;
+mod vector_index;
+
+#[test]
+fn every_file_is_listed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../acceptance-tests");
+    let listed = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") {
+            assert!(listed.contains(&format!("\nmod {module};\n")), "main.rs does not list {name}");
+        }
+    }
+}

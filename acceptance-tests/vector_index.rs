@@ -1,0 +1,168 @@
+//! Vector indexes: built as declared, rebuilt beside the old one, and never half there.
+
+use crate::support::{alternating, describe, everywhere, index, index_count, once, table};
+
+const ROWS: &str = "rows = [for i in range(30) : { id = i, e = [i, 1, 2], h = [1, i, 2] }]";
+
+fn with(more: &str) -> String {
+    format!("{}{}", table("e vector(3); h halfvec(3)", ROWS), index(more))
+}
+
+#[test]
+fn an_hnsw_index_with_its_options() {
+    everywhere(|w| {
+        w.apply(&with("column = \"e\"\n  method = \"hnsw\"\n  metric = \"l2\"\n  m = 8\n  ef_construction = 32"));
+        assert_eq!(describe(w, "t__vector__e"), "hnsw vector_l2_ops ef_construction=32,m=8 valid");
+        let state = w.state("pg_vector_index.i");
+        assert_eq!(state["index_name"], "t__vector__e");
+        assert_eq!(state["operator_class"], "vector_l2_ops");
+        assert_eq!(state["valid"], true);
+
+        w.apply(&table("e vector(3); h halfvec(3)", ROWS));
+        assert_eq!(index_count(w, "t"), "1");
+    });
+}
+
+#[test]
+fn the_defaults_are_ivfflat_and_cosine() {
+    alternating(|w| {
+        w.apply(&with("column = \"e\""));
+        assert_eq!(describe(w, "t__vector__e"), "ivfflat vector_cosine_ops valid");
+        w.apply(&with("column = \"e\"\n  lists = 2"));
+        assert_eq!(describe(w, "t__vector__e"), "ivfflat vector_cosine_ops lists=2 valid");
+    });
+}
+
+#[test]
+fn every_metric_of_both_types() {
+    alternating(|w| {
+        for (column, kind) in [("e", "vector"), ("h", "halfvec")] {
+            for metric in ["cosine", "l2", "ip", "l1"] {
+                w.apply(&with(&format!("column = \"{column}\"\n  method = \"hnsw\"\n  metric = \"{metric}\"")));
+                assert_eq!(describe(w, &format!("t__vector__{column}")), format!("hnsw {kind}_{metric}_ops valid"));
+                assert_eq!(index_count(w, "t"), "2");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_build_is_concurrent_and_under_the_reserved_name() {
+    alternating(|w| {
+        w.apply(&with("column = \"e\"\n  method = \"hnsw\""));
+        let log = w.log();
+        let built = log.lines().find(|line| line.contains("create index concurrently")).unwrap_or_default();
+        assert!(built.contains("terraform_pg_build_"), "no concurrent build under the reserved name\n{log}");
+
+        w.apply(&with("column = \"h\"\n  method = \"hnsw\"\n  concurrently = false"));
+        let log = w.log();
+        let blocking = log.lines().filter(|line| line.contains("create index") && !line.contains("concurrently"));
+        assert_eq!(blocking.count(), 1, "{log}");
+        assert_eq!(describe(w, "t__vector__h"), "hnsw halfvec_cosine_ops valid");
+    });
+}
+
+#[test]
+fn a_changed_index_is_built_before_the_old_one_goes() {
+    alternating(|w| {
+        w.apply(&with("column = \"e\"\n  method = \"hnsw\""));
+        let before = w.sql("select 't__vector__e'::regclass::oid");
+        let plan = w.plan(&with("column = \"e\"\n  method = \"hnsw\"\n  m = 24"));
+        assert_eq!(plan.action("pg_vector_index.i"), "update");
+        let steps = plan.steps("pg_vector_index.i").join("\n");
+        let at = |part: &str| steps.find(part).unwrap_or_else(|| panic!("no {part} in\n{steps}"));
+        assert!(at("create index concurrently") < at("drop index"), "{steps}");
+        w.apply_plan();
+        assert_eq!(describe(w, "t__vector__e"), "hnsw vector_cosine_ops m=24 valid");
+        assert_ne!(w.sql("select 't__vector__e'::regclass::oid"), before);
+        assert_eq!(index_count(w, "t"), "2");
+    });
+}
+
+#[test]
+fn another_name_leaves_one_index() {
+    alternating(|w| {
+        w.apply(&with("column = \"e\"\n  name = \"fast\""));
+        w.apply(&with("column = \"e\"\n  name = \"faster\""));
+        assert_eq!(describe(w, "t__vector__faster"), "ivfflat vector_cosine_ops valid");
+        assert_eq!(index_count(w, "t"), "2");
+    });
+}
+
+#[test]
+fn an_invalid_index_is_built_again() {
+    alternating(|w| {
+        w.apply(&with("column = \"e\"\n  method = \"hnsw\""));
+        w.sql("update pg_index set indisvalid = false where indexrelid = 't__vector__e'::regclass");
+        w.apply(&with("column = \"e\"\n  method = \"hnsw\""));
+        assert_eq!(describe(w, "t__vector__e"), "hnsw vector_cosine_ops valid");
+        assert_eq!(index_count(w, "t"), "2");
+    });
+}
+
+#[test]
+fn an_index_follows_its_column_from_vector_to_halfvec() {
+    alternating(|w| {
+        w.apply(&with("column = \"e\"\n  method = \"hnsw\""));
+        let changed = with("column = \"e\"\n  method = \"hnsw\"").replace("\"vector(3)\"", "\"halfvec(3)\"");
+        let plan = w.plan(&changed);
+        let steps = plan.steps("pg_table_target.t").join("\n");
+        assert!(steps.contains("t__vector__e"), "the rebuild of the index is not among the steps\n{steps}");
+        w.apply_plan();
+        assert_eq!(describe(w, "t__vector__e"), "hnsw halfvec_cosine_ops valid");
+    });
+}
+
+#[test]
+fn a_foreign_index_of_that_name_is_an_error() {
+    alternating(|w| {
+        w.apply(&table("e vector(3); h halfvec(3)", ROWS));
+        w.sql("create index t__vector__e on t using hnsw (e vector_l2_ops)");
+        w.apply_fails(&with("column = \"e\"\n  method = \"hnsw\""), &["t__vector__e", "exist"]);
+        assert_eq!(describe(w, "t__vector__e"), "hnsw vector_l2_ops valid");
+    });
+}
+
+#[test]
+fn what_is_wrong_is_said_before_anything_is_built() {
+    once(18, |w| {
+        w.apply(&table("e vector(3); h halfvec(3); plain text; wide vector(3000)", ""));
+        let on = |more: &str| {
+            format!("{}{}", table("e vector(3); h halfvec(3); plain text; wide vector(3000)", ""), index(more))
+        };
+        let at_plan = [
+            ("column = \"e\"\n  metric = \"manhattan\"", vec!["manhattan", "cosine"]),
+            ("column = \"e\"\n  method = \"btree\"", vec!["btree", "hnsw"]),
+            ("column = \"e\"\n  m = 8", vec!["m", "hnsw"]),
+            ("column = \"e\"\n  method = \"hnsw\"\n  lists = 8", vec!["lists", "ivfflat"]),
+            ("column = \"e\"\n  method = \"hnsw\"\n  m = 1", vec!["m"]),
+            ("column = \"e\"\n  method = \"hnsw\"\n  m = 40\n  ef_construction = 20", vec!["ef_construction"]),
+            ("column = \"e\"\n  name = \"this_name_is_long_enough_to_be_cut_by_the_server_when_joined\"", vec!["63"]),
+        ];
+        for (more, words) in at_plan {
+            println!("{more}");
+            w.plan_fails(&on(more), &words);
+        }
+        let at_apply = [
+            ("column = \"plain\"", vec!["plain", "text"]),
+            ("column = \"nope\"", vec!["nope"]),
+            ("column = \"wide\"\n  method = \"hnsw\"", vec!["2000"]),
+            ("column = \"e\"\n  metric = \"hamming\"", vec!["hamming"]),
+        ];
+        for (more, words) in at_apply {
+            println!("{more}");
+            w.apply_fails(&on(more), &words);
+        }
+        assert_eq!(index_count(w, "t"), "1");
+        assert!(!w.log().contains("create index concurrently"), "something was built");
+    });
+}
+
+#[test]
+fn what_is_not_available_yet_says_so() {
+    once(18, |w| {
+        for more in ["quantize = \"half\"", "subvector = 2", "where = \"id > 3\""] {
+            w.plan_fails(&with(&format!("column = \"e\"\n  method = \"hnsw\"\n  {more}")), &["not available yet"]);
+        }
+    });
+}

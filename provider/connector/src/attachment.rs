@@ -1,1 +1,0 @@
-//! SQL that belongs to a table.

@@ -1,0 +1,123 @@
+//! How a failing statement of an attachment is described: its place, an excerpt, what the server said, what has run.
+//!
+//! **Invariant:** no message holds the content of a string literal of the texts.
+
+use super::spec::{Attachment, Text};
+use crate::database::Notice;
+use crate::error::{Blame, Error};
+use crate::sql_text::{Location, Statement, excerpt, scrub};
+use crate::table::Warning;
+
+/// What is being run, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure<'a> {
+    /// The attachment.
+    pub attachment: &'a Attachment,
+    /// Which of its texts.
+    pub text: Text,
+    /// The text.
+    pub sql: &'a str,
+}
+
+impl Failure<'_> {
+    /// Completes "Cannot …".
+    pub(super) fn doing(&self) -> String {
+        format!("run {} of {}", self.text.attribute(), self.attachment.title())
+    }
+
+    /// The error of one statement.
+    pub(super) fn of(&self, statement: &Statement<'_>, error: &tokio_postgres::Error) -> Error {
+        let error = Error::postgres(String::new(), error);
+        let position = error.server().and_then(|server| server.position);
+        let at = position.map_or(0, |position| byte_offset(statement.text, position));
+        let Location { line, column } = Location::of(self.sql, statement.start + at);
+        let doing = format!("{}: statement {}, line {line}, column {column}", self.doing(), statement.number);
+        let error = error
+            .doing_instead(doing)
+            .map_texts(|text| scrub(text, self.sql))
+            .statement(excerpt(statement.text, at))
+            .blame(Blame::Attribute(self.text.attribute()));
+        match self.advice(&error, statement) {
+            Some(advice) => error.advice(advice),
+            None => error,
+        }
+    }
+
+    fn advice(&self, error: &Error, statement: &Statement<'_>) -> Option<&'static str> {
+        match error.sqlstate()? {
+            "25001" if self.text != Text::Check && self.attachment.transactional => {
+                Some("set `transactional = false`: each statement then runs on its own, outside a transaction")
+            }
+            "25006" if self.text == Text::Check => Some("`check_sql` is run read-only; it must not change anything"),
+            "42P07" | "42710" | "42723" if self.text == Text::Setup => Some(
+                "an object of that name is there already; drop it or name another one, and let `teardown_sql` drop \
+                 what `setup_sql` creates",
+            ),
+            "42P01" | "42704" | "42883" if self.text == Text::Teardown => Some(
+                "what the teardown drops is gone already; change `teardown_sql` so that it says `if exists`, apply that \
+                 change alone, then go on. Or set `on_teardown_error = \"warn\"` first",
+            ),
+            _ if !self.attachment.transactional && statement.has_word("concurrently") => {
+                Some("a concurrent build that fails can leave an invalid index behind, which must be dropped by hand")
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds what of a text has run before its failing statement, and so is in force.
+    pub(super) fn with_what_ran(&self, error: Error, failed: usize) -> Error {
+        let ran = match failed {
+            0 | 1 => return error,
+            2 => "statement 1 has run and stays".to_owned(),
+            _ => format!("statements 1 to {} have run and stay", failed - 1),
+        };
+        let advice = error.advised().map_or_else(String::new, |advice| format!(". {advice}"));
+        error.advice(format!("{ran}, since the text is not transactional{advice}"))
+    }
+}
+
+/// The error for a text that begins a transaction and does not end it.
+pub(super) fn left_open(failure: &Failure<'_>) -> Error {
+    Error::new(failure.doing(), "the text begins a transaction and does not end it, so what it did in there is undone")
+        .advice("end it with commit")
+        .blame(Blame::Attribute(failure.text.attribute()))
+}
+
+/// The warning for a teardown whose failure does not count.
+pub(super) fn teardown_failed(attachment: &Attachment, error: &Error, why: Option<&str>) -> Warning {
+    let because = why.map_or_else(
+        || "on_teardown_error is \"warn\", so what it set up may still be there".to_owned(),
+        |why| format!("{why}, so this was let pass"),
+    );
+    Warning {
+        summary: "The teardown of an attachment failed",
+        detail: format!("{error}\n\n{} was torn down as far as possible: {because}.", capital(&attachment.title())),
+    }
+}
+
+/// What the server remarked, as one warning.
+pub(super) fn notices(attachment: &Attachment, notices: Vec<Notice>) -> Vec<Warning> {
+    if notices.is_empty() {
+        return Vec::new();
+    }
+    let texts = [Some(&attachment.setup_sql), attachment.teardown_sql.as_ref()];
+    let clean = |text: &str| texts.iter().flatten().fold(text.to_owned(), |text, sql| scrub(&text, sql));
+    let mut lines = vec![format!("{}:", capital(&attachment.title()))];
+    for notice in notices {
+        lines.push(format!("{}: {}", notice.severity, clean(&notice.message)));
+        lines.extend(notice.detail.iter().map(|detail| format!("  Detail: {}", clean(detail))));
+        lines.extend(notice.hint.iter().map(|hint| format!("  Hint: {}", clean(hint))));
+    }
+    vec![Warning { summary: "Postgres remarked on an attachment's SQL", detail: lines.join("\n") }]
+}
+
+/// The byte offset of a position that counts characters from 1.
+fn byte_offset(text: &str, position: u32) -> usize {
+    let characters = usize::try_from(position).unwrap_or(usize::MAX).saturating_sub(1);
+    text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at)
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

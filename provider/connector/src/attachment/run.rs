@@ -1,0 +1,313 @@
+//! Runs the texts of an attachment.
+//!
+//! **Invariant:** a transactional text runs wholly or not at all; of any other text, an error says what has run.
+
+use tokio_postgres::{Client, SimpleQueryMessage, Transaction};
+
+use super::report::{Failure, left_open, notices, teardown_failed};
+use super::spec::{Attachment, OnTeardownError, Text};
+use crate::database::{Database, Retries, Scope, Session, TableLock, is_transient};
+use crate::error::{Blame, Error};
+use crate::sql_text::{Statement, split};
+use crate::table::Warning;
+
+/// A failed change, and whether it got so far that neither the old nor the new attachment is in force.
+#[derive(Debug)]
+pub struct ChangeFailure {
+    /// Why.
+    pub error: Error,
+    /// Whether the old one is torn down.
+    pub torn_down: bool,
+}
+
+impl From<Error> for ChangeFailure {
+    fn from(error: Error) -> Self {
+        Self { error, torn_down: false }
+    }
+}
+
+/// Whether the attachment is there: its table exists, and its check, where it has one, finds it.
+pub async fn read(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<bool, Error> {
+    let mut session = database.connect(scope).await?;
+    if !table_exists(&session, attachment).await.map_err(|error| scope.explain(error))? {
+        return Ok(false);
+    }
+    let Some(check) = &attachment.check_sql else { return Ok(true) };
+    let mut transaction = session.begin().await?;
+    match finds(&mut transaction, attachment, check).await {
+        // What the check names is gone, and so is the attachment.
+        Err(error) if matches!(error.sqlstate(), Some("42P01" | "42883" | "42704" | "42703" | "3F000")) => Ok(false),
+        Err(error) => Err(scope.explain(error)),
+        Ok(found) => Ok(found),
+    }
+}
+
+/// Sets a new attachment up.
+pub async fn create(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<Vec<Warning>, Error> {
+    if attachment.transactional {
+        in_transaction(database, scope, Work::SetUp(attachment)).await
+    } else {
+        set_up_step_by_step(database, scope, attachment).await
+    }
+}
+
+/// Tears the old attachment down and sets the new one up, where their setups differ; else there is nothing to run. Both
+/// happen in one transaction where both are transactional.
+pub async fn change(
+    database: &Database,
+    scope: &Scope,
+    old: &Attachment,
+    new: &Attachment,
+) -> Result<Vec<Warning>, ChangeFailure> {
+    if old.setup_sql == new.setup_sql {
+        return Ok(Vec::new());
+    }
+    if old.transactional && new.transactional {
+        return Ok(in_transaction(database, scope, Work::Change(old, new)).await?);
+    }
+    let old = Attachment { on_teardown_error: new.on_teardown_error, ..old.clone() };
+    let mut warnings = destroy(database, scope, &old).await?;
+    match create(database, scope, new).await {
+        Ok(more) => {
+            warnings.extend(more);
+            Ok(warnings)
+        }
+        Err(error) => Err(ChangeFailure { error, torn_down: true }),
+    }
+}
+
+/// Tears an attachment down. That its table is missing is no failure.
+pub async fn destroy(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<Vec<Warning>, Error> {
+    let Some(teardown) = &attachment.teardown_sql else { return Ok(Vec::new()) };
+    let result = if attachment.transactional {
+        in_transaction(database, scope, Work::TearDown(attachment)).await
+    } else {
+        step_by_step(database, scope, attachment, Text::Teardown, teardown).await
+    };
+    let error = match result {
+        Err(error) if error.server().is_some() => error,
+        other => return other,
+    };
+    if attachment.on_teardown_error == OnTeardownError::Warn {
+        return Ok(vec![teardown_failed(attachment, &error, None)]);
+    }
+    let session = database.connect(scope).await?;
+    if table_exists(&session, attachment).await? {
+        return Err(error);
+    }
+    Ok(vec![teardown_failed(attachment, &error, Some("its table is gone"))])
+}
+
+/// A piece of work that is done in one transaction.
+#[derive(Clone, Copy, Debug)]
+enum Work<'a> {
+    SetUp(&'a Attachment),
+    Change(&'a Attachment, &'a Attachment),
+    TearDown(&'a Attachment),
+}
+
+impl<'a> Work<'a> {
+    fn attachment(self) -> &'a Attachment {
+        match self {
+            Self::SetUp(attachment) | Self::Change(_, attachment) | Self::TearDown(attachment) => attachment,
+        }
+    }
+
+    async fn run(self, transaction: &mut Transaction<'_>) -> Result<Vec<Warning>, Error> {
+        match self {
+            Self::SetUp(new) => {
+                require_table(transaction.client(), new).await?;
+                set_up(transaction, new).await?;
+                Ok(Vec::new())
+            }
+            Self::Change(old, new) => {
+                require_table(transaction.client(), new).await?;
+                let warnings = tear_down_or_warn(transaction, old, new.on_teardown_error).await?;
+                set_up(transaction, new).await?;
+                Ok(warnings)
+            }
+            Self::TearDown(old) => {
+                tear_down(transaction, old).await?;
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// Does the work under the table's lock, again where its failure may pass.
+async fn in_transaction(database: &Database, scope: &Scope, work: Work<'_>) -> Result<Vec<Warning>, Error> {
+    let attachment = work.attachment();
+    let (lock, mut session) = database.lock_table(&attachment.table, scope).await?;
+    session.spoil();
+    let mut retries = Retries::new(scope);
+    let mut warnings = loop {
+        session.take_notices();
+        match attempt(&mut session, &lock, work).await {
+            Err(error) if is_transient(&error) && retries.again(&error).await => {}
+            result => break result.map_err(|error| scope.explain(error))?,
+        }
+    };
+    warnings.extend(notices(attachment, session.take_notices()));
+    Ok(warnings)
+}
+
+async fn attempt(session: &mut Session, lock: &TableLock, work: Work<'_>) -> Result<Vec<Warning>, Error> {
+    let mut transaction = session.begin_locked(lock).await?;
+    let warnings = work.run(&mut transaction).await?;
+    let doing = || format!("commit {}", work.attachment().title());
+    transaction.commit().await.map_err(|error| Error::postgres(doing(), &error))?;
+    Ok(warnings)
+}
+
+async fn set_up(transaction: &mut Transaction<'_>, attachment: &Attachment) -> Result<(), Error> {
+    run_all(transaction.client(), attachment, Text::Setup, &attachment.setup_sql).await?;
+    let Some(check) = &attachment.check_sql else { return Ok(()) };
+    if finds(transaction, attachment, check).await? { Ok(()) } else { Err(not_found(attachment)) }
+}
+
+async fn tear_down(transaction: &Transaction<'_>, attachment: &Attachment) -> Result<(), Error> {
+    match &attachment.teardown_sql {
+        Some(teardown) => run_all(transaction.client(), attachment, Text::Teardown, teardown).await,
+        None => Ok(()),
+    }
+}
+
+async fn tear_down_or_warn(
+    transaction: &mut Transaction<'_>,
+    old: &Attachment,
+    on_error: OnTeardownError,
+) -> Result<Vec<Warning>, Error> {
+    if on_error == OnTeardownError::Fail {
+        tear_down(transaction, old).await?;
+        return Ok(Vec::new());
+    }
+    let doing = || format!("tear down {}", old.title());
+    let savepoint = transaction.savepoint("teardown").await.map_err(|e| Error::postgres(doing(), &e))?;
+    match tear_down(&savepoint, old).await {
+        Ok(()) => {
+            savepoint.commit().await.map_err(|e| Error::postgres(doing(), &e))?;
+            Ok(Vec::new())
+        }
+        Err(error) if is_transient(&error) || error.server().is_none() => Err(error),
+        Err(error) => {
+            savepoint.rollback().await.map_err(|e| Error::postgres(doing(), &e))?;
+            Ok(vec![teardown_failed(old, &error, None)])
+        }
+    }
+}
+
+async fn run_all(client: &Client, attachment: &Attachment, text: Text, sql: &str) -> Result<(), Error> {
+    let failure = Failure { attachment, text, sql };
+    for statement in split(&failure.doing(), sql)? {
+        client.batch_execute(statement.text).await.map_err(|error| failure.of(&statement, &error))?;
+    }
+    Ok(())
+}
+
+async fn set_up_step_by_step(
+    database: &Database,
+    scope: &Scope,
+    attachment: &Attachment,
+) -> Result<Vec<Warning>, Error> {
+    let mut warnings = step_by_step(database, scope, attachment, Text::Setup, &attachment.setup_sql).await?;
+    if !read(database, scope, attachment).await? {
+        let error = not_found(attachment);
+        warnings.push(Warning {
+            summary: "The check does not find the attachment",
+            detail: format!("{}. {}.", error.message(), error.advised().unwrap_or_default()),
+        });
+    }
+    Ok(warnings)
+}
+
+/// Runs a text that is not transactional, statement by statement, under the table's lock.
+async fn step_by_step(
+    database: &Database,
+    scope: &Scope,
+    attachment: &Attachment,
+    text: Text,
+    sql: &str,
+) -> Result<Vec<Warning>, Error> {
+    let failure = Failure { attachment, text, sql };
+    let statements = split(&failure.doing(), sql)?;
+    let (_lock, mut session) = database.lock_table_outside_transactions(&attachment.table, scope).await?;
+    session.spoil();
+    if text == Text::Setup {
+        require_table(&session, attachment).await?;
+    }
+    run_each(&session, scope, &failure, &statements).await?;
+    Ok(notices(attachment, session.take_notices()))
+}
+
+async fn run_each(
+    session: &Session,
+    scope: &Scope,
+    failure: &Failure<'_>,
+    statements: &[Statement<'_>],
+) -> Result<(), Error> {
+    for statement in statements {
+        session.batch_execute(statement.text).await.map_err(|error| {
+            let error = scope.explain(failure.of(statement, &error));
+            failure.with_what_ran(error, statement.number)
+        })?;
+    }
+    let controls = ["begin", "start"];
+    if statements.iter().any(|s| controls.iter().any(|word| s.begins_with(&[word]))) {
+        // In a transaction that began with an earlier message the two clocks differ; in a failed one nothing answers.
+        let clocks = "select pg_catalog.now() operator(pg_catalog.=) pg_catalog.statement_timestamp()";
+        let outside = session.simple_query(clocks).await.is_ok_and(|messages| {
+            messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")))
+        });
+        if !outside {
+            return Err(left_open(failure));
+        }
+    }
+    Ok(())
+}
+
+async fn table_exists(client: &Client, attachment: &Attachment) -> Result<bool, Error> {
+    let doing = || format!("look for table {}", attachment.table);
+    let rows = client
+        .query_typed(
+            "select to_regclass($1) is not null",
+            &[(&attachment.table.to_string(), tokio_postgres::types::Type::TEXT)],
+        )
+        .await
+        .map_err(|error| Error::postgres(doing(), &error))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+async fn require_table(client: &Client, attachment: &Attachment) -> Result<(), Error> {
+    if table_exists(client, attachment).await? {
+        return Ok(());
+    }
+    Err(Error::new(format!("set up {}", attachment.title()), format!("there is no table {}", attachment.table))
+        .advice("declare the table, or correct `table`")
+        .blame(Blame::Attribute("table")))
+}
+
+/// Whether the check returns a row. It runs read-only, and nothing of it stays.
+async fn finds(transaction: &mut Transaction<'_>, attachment: &Attachment, check: &str) -> Result<bool, Error> {
+    let failure = Failure { attachment, text: Text::Check, sql: check };
+    let statements = split(&failure.doing(), check)?;
+    let Some(statement) = statements.first() else { return Ok(true) };
+    let wrong = |error: &tokio_postgres::Error| failure.of(statement, error);
+    let savepoint = transaction.savepoint("checking").await.map_err(|e| wrong(&e))?;
+    savepoint.batch_execute("set transaction read only").await.map_err(|e| wrong(&e))?;
+    let prepared = savepoint.prepare(statement.text).await.map_err(|e| wrong(&e))?;
+    let portal = savepoint.bind(&prepared, &[]).await.map_err(|e| wrong(&e))?;
+    let rows = savepoint.query_portal(&portal, 1).await.map_err(|e| wrong(&e))?;
+    drop(portal);
+    drop(prepared);
+    savepoint.rollback().await.map_err(|e| wrong(&e))?;
+    Ok(!rows.is_empty())
+}
+
+fn not_found(attachment: &Attachment) -> Error {
+    Error::new(
+        format!("set up {}", attachment.title()),
+        "`check_sql` returned no row right after `setup_sql` had run, so every later plan would set it up again",
+    )
+    .advice("make `check_sql` a query that returns a row while the attachment is there")
+    .blame(Blame::Attribute("check_sql"))
+}

@@ -1,0 +1,187 @@
+//! What an attachment is, and everything that is wrong with its texts before they run.
+//!
+//! **Invariant:** pure; an error names the statement, never the content of a literal.
+
+use crate::error::{Blame, Error};
+use crate::name::TableName;
+use crate::sql_text::{Location, Statement, excerpt, split};
+
+/// SQL that belongs to a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The table.
+    pub table: TableName,
+    /// Its name, of this crate's making: the database does not know it.
+    pub name: String,
+    /// What brings it about.
+    pub setup_sql: String,
+    /// What takes it away; nothing where `None`.
+    pub teardown_sql: Option<String>,
+    /// A query that finds it: without a row it is gone.
+    pub check_sql: Option<String>,
+    /// Whether each text runs in one transaction, and else statement by statement.
+    pub transactional: bool,
+    /// What a failing teardown means.
+    pub on_teardown_error: OnTeardownError,
+}
+
+/// What a failing teardown means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTeardownError {
+    /// The operation fails.
+    #[default]
+    Fail,
+    /// The user is warned, and the operation goes on.
+    Warn,
+}
+
+/// One of the texts of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// What brings it about.
+    Setup,
+    /// What takes it away.
+    Teardown,
+    /// What finds it.
+    Check,
+}
+
+impl Text {
+    /// The attribute that holds it.
+    pub const fn attribute(self) -> &'static str {
+        match self {
+            Self::Setup => "setup_sql",
+            Self::Teardown => "teardown_sql",
+            Self::Check => "check_sql",
+        }
+    }
+}
+
+impl Attachment {
+    /// The attachment in a sentence.
+    pub(super) fn title(&self) -> String {
+        format!("attachment {} of table {}", self.name, self.table)
+    }
+}
+
+/// Everything that is wrong with a text. `transactional` is `None` while it is not known.
+pub fn faults(text: Text, sql: &str, transactional: Option<bool>) -> Vec<Error> {
+    let attribute = text.attribute();
+    let doing = format!("use this {attribute}");
+    let blamed = |error: Error| error.blame(Blame::Attribute(attribute));
+    if sql.contains('\0') {
+        return vec![blamed(Error::new(doing, "the text holds the NUL character, which Postgres cannot take"))];
+    }
+    let statements = match split(&doing, sql) {
+        Ok(statements) => statements,
+        Err(error) => return vec![blamed(error)],
+    };
+    if statements.is_empty() && text != Text::Teardown {
+        return vec![blamed(Error::new(doing, format!("`{attribute}` holds no statement")))];
+    }
+    if text == Text::Check && statements.len() > 1 {
+        return vec![blamed(Error::new(
+            doing,
+            format!("`check_sql` must be one query, and it holds {} statements", statements.len()),
+        ))];
+    }
+    let mut faults = Vec::new();
+    for statement in &statements {
+        let transactional = if text == Text::Check { Some(true) } else { transactional };
+        if let Some((fault, advice)) = fault(statement, transactional) {
+            let Location { line, column } = Location::of(sql, statement.start);
+            let error =
+                Error::new(&doing, format!("statement {} (line {line}, column {column}) {fault}", statement.number));
+            faults.push(blamed(error.statement(excerpt(statement.text, 0)).advice(advice)));
+        }
+    }
+    faults
+}
+
+fn fault(statement: &Statement<'_>, transactional: Option<bool>) -> Option<(&'static str, &'static str)> {
+    if statement.text.starts_with('\\') {
+        return Some(("is a command of psql, not SQL", "write what it does as SQL"));
+    }
+    if statement.begins_with(&["copy"]) && (statement.has_word("stdin") || statement.has_word("stdout")) {
+        return Some((
+            "copies from or to the client, which has nothing to send",
+            "use insert, or declare the rows with the table",
+        ));
+    }
+    if transactional == Some(true) && controls_transaction(statement) {
+        return Some((
+            "controls a transaction, but the whole text runs in one already",
+            "leave it out: all statements succeed or fail together. Or set `transactional = false`, and each statement \
+             runs on its own",
+        ));
+    }
+    None
+}
+
+/// Whether a statement begins, ends or divides a transaction.
+fn controls_transaction(statement: &Statement<'_>) -> bool {
+    const CONTROLS: [&[&str]; 9] = [
+        &["begin"],
+        &["start", "transaction"],
+        &["commit"],
+        &["end"],
+        &["rollback"],
+        &["abort"],
+        &["savepoint"],
+        &["release"],
+        &["prepare", "transaction"],
+    ];
+    CONTROLS.iter().any(|words| statement.begins_with(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_run_is_refused_with_its_place() {
+        for (text, sql, transactional, why) in [
+            (Text::Setup, "", Some(true), "holds no statement"),
+            (Text::Setup, " -- nothing\n;", None, "holds no statement"),
+            (Text::Check, "select 1; select 2", None, "2 statements"),
+            (Text::Check, "commit", Some(false), "controls a transaction"),
+            (Text::Setup, "select 1;\n  Commit", Some(true), "statement 2 (line 2, column 3) controls a transaction"),
+            (Text::Teardown, "start transaction read only", Some(true), "controls a transaction"),
+            (Text::Setup, "savepoint a", Some(true), "controls a transaction"),
+            (Text::Setup, "prepare transaction 'x'", Some(true), "controls a transaction"),
+            (Text::Setup, "copy t from stdin", Some(false), "copies from or to the client"),
+            (Text::Setup, "\\d t", None, "command of psql"),
+            (Text::Setup, "select 'x", None, "has no end"),
+            (Text::Setup, "select 1\0", None, "NUL"),
+        ] {
+            let faults = faults(text, sql, transactional);
+            assert_eq!(faults.len(), 1, "{sql}: {faults:?}");
+            assert!(faults[0].message().contains(why), "{sql}: {}", faults[0]);
+            assert_eq!(faults[0].blamed(), Some(&Blame::Attribute(text.attribute())));
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_it_is_let_through() {
+        for (text, sql, transactional) in [
+            (Text::Setup, "do $$ begin commit; end $$", Some(true)),
+            (Text::Setup, "create function f() returns int begin atomic select 1; end", Some(true)),
+            (Text::Setup, "begin; select 1; commit", Some(false)),
+            (Text::Setup, "begin; select 1; commit", None),
+            (Text::Setup, "copy t from '/srv/rows.csv'", Some(true)),
+            (Text::Setup, "insert into t values ('copy x from stdin')", Some(true)),
+            (Text::Setup, "prepare p as select 1", Some(true)),
+            (Text::Teardown, "", Some(true)),
+            (Text::Check, "select 1;", Some(true)),
+        ] {
+            assert!(faults(text, sql, transactional).is_empty(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn all_faults_are_reported_without_secrets() {
+        let faults = faults(Text::Setup, "commit; create role r password 'geheim'; rollback to 'geheim'", Some(true));
+        assert_eq!(faults.len(), 2);
+        assert!(!format!("{faults:?}").contains("geheim"));
+    }
+}

@@ -1,1 +1,0 @@
-//! Type names: spellings of built-in types, equality, casts between pairs.

@@ -1,0 +1,41 @@
+//! SQL texts that users write: cut into statements, located, shown without their secrets.
+//!
+//! **Invariant:** pure; a text is only cut where Postgres itself would end a statement, and nothing in this module ever
+//! returns the content of a string literal.
+
+mod excerpt;
+mod lexer;
+mod mask;
+mod split;
+
+pub use excerpt::excerpt;
+pub use lexer::{Kind, Lexeme, lex};
+pub use mask::{mask, mask_literals, scrub};
+pub use split::{Statement, split};
+
+/// A place in a text, counted as editors do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in the line, from 1.
+    pub column: usize,
+}
+
+impl Location {
+    /// The place of a byte offset.
+    pub fn of(text: &str, offset: usize) -> Self {
+        let before = &text[..floor(text, offset)];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+    }
+}
+
+/// The greatest offset up to this one that is not inside a character.
+fn floor(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}

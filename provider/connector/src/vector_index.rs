@@ -1,1 +1,0 @@
-//! pgvector indexes.

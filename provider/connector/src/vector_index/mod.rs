@@ -1,0 +1,19 @@
+//! pgvector indexes: what they should be, what is there, and how one becomes the other without queries missing an index.
+
+mod build;
+mod catalog;
+mod key;
+mod observe;
+mod operator_class;
+mod plan;
+mod progress;
+mod spec;
+
+pub use build::{Applied, Build, apply, drop};
+pub use key::{ColumnType, Key};
+pub use observe::{read, table_of};
+pub use operator_class::{Method, Metric, Quantize, VectorType, of_operator_class, operator_class};
+pub use plan::{Action, IndexPlan, ObservedIndex, Prior, Seen, plan, reserved_name};
+pub use spec::{
+    BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, Declaration, Given, VectorIndexSpec, index_name,
+};

@@ -1,0 +1,275 @@
+//! What there is around an index, in one look, and what of it forbids the index that is wanted.
+//!
+//! **Invariant:** leaves the transaction as it found it; what cannot be built is an error before anything is.
+
+use tokio_postgres::Transaction;
+
+use super::catalog::{self, Extension, Found, Table};
+use super::plan::{Prior, Recipe, Seen, not_concurrently, recipe, reserved_name};
+use super::spec::VectorIndexSpec;
+use crate::database::{Database, Scope};
+use crate::error::{Blame, Error};
+use crate::name::{TableName, quote_literal};
+use crate::sql_text::mask_literals;
+
+/// The name of the table on which conditions are tried out; it lives until the end of a savepoint.
+const PROBE: &str = "terraform_pg_probe";
+
+/// What there is.
+#[derive(Debug)]
+pub(super) struct Sight {
+    /// The table.
+    pub table: Table,
+    /// The vector extension.
+    pub extension: Option<Extension>,
+    /// What bears the index's name.
+    pub named: Found,
+    /// What bears the name that the index had before; nothing where it is the same.
+    pub before: Found,
+    /// What bears the name under which the index is built.
+    pub leftover: Found,
+    /// The process that is building under that name.
+    pub builder: Option<i32>,
+}
+
+/// Looks at everything that concerns an index. `None` where the table is gone.
+pub(super) async fn look(
+    transaction: &mut Transaction<'_>,
+    table: &TableName,
+    index: &TableName,
+    before: Option<&str>,
+) -> Result<Option<Sight>, Error> {
+    let doing = || format!("look for index {index}");
+    let savepoint = transaction.savepoint("look").await.map_err(|e| Error::postgres(doing(), &e))?;
+    catalog::pin_search_path(&savepoint).await?;
+    let sight = match catalog::table(&savepoint, table).await? {
+        None => None,
+        Some(found) => {
+            let reserved = TableName::new(&index.schema, reserved_name(index));
+            let before = match before.filter(|name| *name != index.name) {
+                Some(name) => catalog::find(&savepoint, &TableName::new(&index.schema, name), &found).await?,
+                None => Found::Nothing,
+            };
+            Some(Sight {
+                extension: catalog::extension(&savepoint).await?,
+                named: catalog::find(&savepoint, index, &found).await?,
+                before,
+                leftover: catalog::find(&savepoint, &reserved, &found).await?,
+                builder: catalog::builder(&savepoint, &reserved).await?,
+                table: found,
+            })
+        }
+    };
+    savepoint.rollback().await.map_err(|e| Error::postgres(doing(), &e))?;
+    Ok(sight)
+}
+
+/// Reads an index; `None` when it is gone, with its table or alone, or when something else bears its name.
+pub async fn read(
+    database: &Database,
+    scope: &Scope,
+    table: &TableName,
+    index: &TableName,
+    before: Option<&Seen>,
+) -> Result<Option<Seen>, Error> {
+    let mut session = database.connect(scope).await?;
+    let mut transaction = session.begin().await?;
+    let sight = look(&mut transaction, table, index, None).await.map_err(|error| scope.explain(error))?;
+    Ok(sight.and_then(|sight| seen(&sight, before)))
+}
+
+/// The table that an index is on, for an index that is known by its own name only.
+pub async fn table_of(database: &Database, scope: &Scope, index: &TableName) -> Result<Option<TableName>, Error> {
+    let session = database.connect(scope).await?;
+    let rows = session
+        .query_typed(
+            "select n.nspname::text, t.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             join pg_index i on i.indexrelid = c.oid join pg_class t on t.oid = i.indrelid \
+             where n.nspname = $1 and c.relname = $2",
+            &[(&index.schema, tokio_postgres::types::Type::TEXT), (&index.name, tokio_postgres::types::Type::TEXT)],
+        )
+        .await
+        .map_err(|error| scope.explain(Error::postgres(format!("look for index {index}"), &error)))?;
+    Ok(rows.first().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))))
+}
+
+/// The index as it was seen, when it is one of ours. A file that was written anew holds what its options say; one that
+/// was not holds what they said before.
+pub(super) fn seen(sight: &Sight, before: Option<&Seen>) -> Option<Seen> {
+    let Found::Index(index) = &sight.named else { return None };
+    let built_with = match before {
+        Some(before) if before.index.file == index.file => before.built_with.clone(),
+        _ => index.options.clone(),
+    };
+    Some(Seen {
+        columns: sight.table.vectors(),
+        partitioned: sight.table.partitioned,
+        index: (**index).clone(),
+        built_with,
+    })
+}
+
+/// The parts of the index that depend on what was seen, or everything that stands in its way.
+pub(super) async fn feasible(
+    transaction: &mut Transaction<'_>,
+    spec: &VectorIndexSpec,
+    concurrently: bool,
+    sight: &Sight,
+) -> Result<Recipe, Vec<Error>> {
+    let doing = doing(spec);
+    if !sight.table.indexable {
+        return Err(vec![
+            Error::new(&doing, format!("{} is no table that can have indexes", spec.table))
+                .blame(Blame::Attribute("table")),
+        ]);
+    }
+    let Some((_, spelled, vector)) = sight.table.columns.iter().find(|(name, ..)| *name == spec.column) else {
+        let names: Vec<&str> = sight.table.columns.iter().map(|(name, ..)| name.as_str()).collect();
+        return Err(vec![
+            Error::new(
+                &doing,
+                format!("the table has no column {:?}; its columns are: {}", spec.column, names.join(", ")),
+            )
+            .blame(Blame::Attribute("column")),
+        ]);
+    };
+    let Some(vector) = vector else {
+        return Err(vec![
+            Error::new(
+                &doing,
+                format!("column {:?} has the type {spelled}, which pgvector does not index; valid: vector, halfvec, bit, sparsevec", spec.column),
+            )
+            .blame(Blame::Attribute("column")),
+        ]);
+    };
+    let recipe = recipe(spec, *vector)?;
+    if concurrently && sight.table.partitioned {
+        return Err(vec![not_concurrently(spec)]);
+    }
+    let Some(extension) = &sight.extension else {
+        return Err(vec![
+            Error::new(&doing, "the extension vector (pgvector) is not installed in this database")
+                .advice("run `create extension vector` in it, as a role that may"),
+        ]);
+    };
+    if !catalog::has_class(transaction, recipe.operator_class, spec.method).await.map_err(|error| vec![error])? {
+        return Err(vec![
+            Error::new(
+                &doing,
+                format!(
+                    "pgvector {} has no operator class {} for {}",
+                    extension.version, recipe.operator_class, spec.method
+                ),
+            )
+            .advice("update it: `alter extension vector update`, after installing a newer version on the server")
+            .blame(Blame::Attribute("metric")),
+        ]);
+    }
+    Ok(recipe)
+}
+
+/// What is wrong with an index that the plan counted on: it is not there, or not as it was seen.
+pub(super) fn changed_since(spec: &VectorIndexSpec, prior: &Prior<'_>, sight: &Sight) -> Option<Error> {
+    let found = if prior.index_name == spec.index_name() { &sight.named } else { &sight.before };
+    let old = TableName::new(&spec.table.schema, prior.index_name);
+    let what = match found {
+        Found::Nothing => format!("index {old} is gone"),
+        Found::Foreign(what) => format!("{old} is {what} now"),
+        Found::Index(index) => {
+            let expected = &prior.seen.index;
+            let alike = index.method == expected.method
+                && index.operator_class == expected.operator_class
+                && index.key == expected.key
+                && index.options == expected.options
+                && index.predicate == expected.predicate
+                && index.valid == expected.valid;
+            let column = sight.table.vectors().get(&spec.column).copied();
+            match prior.seen.columns.get(&spec.column) {
+                Some(expected) if column != Some(*expected) => format!(
+                    "column {:?} was of type {expected}, and is {}",
+                    spec.column,
+                    column.map_or_else(|| "no vector any more".to_owned(), |column| format!("of type {column} now"))
+                ),
+                _ if !alike => format!("index {old} is not as it was"),
+                _ => return None,
+            }
+        }
+    };
+    Some(
+        Error::new(doing(spec), format!("the database has changed since the plan was made: {what}"))
+            .advice("nothing was written; plan again"),
+    )
+}
+
+/// The error for a name that is taken.
+pub(super) fn taken(spec: &VectorIndexSpec, found: &Found) -> Option<Error> {
+    let index = spec.qualified();
+    let error = match found {
+        Found::Nothing => return None,
+        Found::Foreign(what) => Error::new(doing(spec), format!("the name {index} is taken by {what}"))
+            .advice("drop or rename that, or set another `name`"),
+        Found::Index(found) if !found.valid => {
+            Error::new(doing(spec), format!("there is an index {index} already, and it is not valid"))
+                .advice(format!("drop it (`drop index {index}`), or import it as {index} and it is built again"))
+        }
+        Found::Index(_) => Error::new(doing(spec), format!("there is an index {index} already"))
+            .advice(format!("import it (its id is {index}), drop it, or set another `name`")),
+    };
+    Some(error.blame(Blame::Attribute("name")))
+}
+
+/// The condition in the server's own form, found out on an empty copy of the table that is gone afterwards. The outer
+/// `None`: this role may not make one, so nobody knows.
+pub(super) async fn normal_form(
+    transaction: &mut Transaction<'_>,
+    spec: &VectorIndexSpec,
+    extension: Option<&Extension>,
+) -> Result<Option<Option<String>>, Error> {
+    let Some(predicate) = &spec.predicate else { return Ok(Some(None)) };
+    let doing = doing(spec);
+    let internal = |error: &tokio_postgres::Error| Error::postgres(&doing, error);
+    let savepoint = transaction.savepoint("probe").await.map_err(|e| internal(&e))?;
+    let copy = format!("create temporary table {PROBE} (like {})", spec.table);
+    match savepoint.batch_execute(&copy).await {
+        Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => {
+            savepoint.rollback().await.map_err(|e| internal(&e))?;
+            return Ok(None);
+        }
+        other => other.map_err(|e| internal(&e))?,
+    }
+    let path = extension.map_or_else(String::new, |extension| set_search_path(extension, true));
+    let index = format!("{path}create index {PROBE}_index on pg_temp.{PROBE} ((1)) where ({predicate}\n)");
+    savepoint.batch_execute(&index).await.map_err(|error| {
+        internal(&error)
+            .because(format!(
+                "the condition does not work: {}",
+                error.as_db_error().map_or_else(|| error.to_string(), |e| e.message().to_owned())
+            ))
+            .statement(mask_literals(&format!("where ({predicate})")))
+            .blame(Blame::Attribute("where"))
+    })?;
+    catalog::pin_search_path(&savepoint).await?;
+    let rows = savepoint
+        .query_typed(
+            "select pg_get_expr(indpred, indrelid) from pg_index where indexrelid = $1::text::regclass",
+            &[(&format!("pg_temp.{PROBE}_index"), tokio_postgres::types::Type::TEXT)],
+        )
+        .await
+        .map_err(|e| internal(&e))?;
+    savepoint.rollback().await.map_err(|e| internal(&e))?;
+    Ok(Some(rows.first().and_then(|row| row.get(0))))
+}
+
+/// The statement that lets operator classes and functions of pgvector be found without their schema.
+pub(super) fn set_search_path(extension: &Extension, local: bool) -> String {
+    format!(
+        "select pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', \
+         nullif(pg_catalog.current_setting('search_path'), ''), {}), {local}); ",
+        quote_literal(&crate::name::quote_ident(&extension.schema))
+    )
+}
+
+/// Completes "Cannot …".
+pub(super) fn doing(spec: &VectorIndexSpec) -> String {
+    format!("build index {} on table {}", spec.qualified(), spec.table)
+}

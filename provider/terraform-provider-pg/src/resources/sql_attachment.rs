@@ -1,0 +1,286 @@
+//! The resource `pg_sql_attachment`: SQL that belongs to a table.
+//!
+//! **Invariant:** the state says what is in force: after a change that got only as far as the teardown, that is nothing.
+
+use async_trait::async_trait;
+use pg_connector::attachment::{self, Attachment, OnTeardownError, Text};
+use pg_connector::{Blame, Error, TableName};
+use tfplugin::{
+    ApplyFailure, Attribute, Context, Default, Diagnostic, Diagnostics, ImportId, Mode, Path, Plan, PlanRequest,
+    Private, Refinement, Resource, Schema, State, Type, Value,
+};
+
+use crate::diagnostics;
+use crate::provider_block::Data;
+use crate::resources::table_target::schema::one_of;
+use crate::resources::timeouts;
+
+/// The resource.
+#[derive(Debug)]
+pub struct SqlAttachment;
+
+#[async_trait]
+impl Resource<Data> for SqlAttachment {
+    fn name(&self) -> &'static str {
+        "pg_sql_attachment"
+    }
+
+    fn schema(&self) -> Schema {
+        schema()
+    }
+
+    fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
+        if let Some(Err(fault)) = config.get("table").as_str().map(str::parse::<TableName>) {
+            let detail = format!("{fault}. Use the id of a pg_table_target.");
+            diagnostics.push(Diagnostic::error("Invalid table", detail).at(Path::root("table")));
+        }
+        if config.get("name").as_str() == Some("") {
+            let detail = "The name cannot be empty.";
+            diagnostics.push(Diagnostic::error("Invalid name", detail).at(Path::root("name")));
+        }
+        let transactional = match config.get("transactional") {
+            Value::Null => Some(true),
+            other => other.as_bool(),
+        };
+        for text in [Text::Setup, Text::Teardown, Text::Check] {
+            if let Some(sql) = config.get(text.attribute()).as_str() {
+                diagnostics.extend(diagnostics::errors(&attachment::faults(text, sql, transactional), &path));
+            }
+        }
+    }
+
+    async fn plan(&self, _context: &Context<Data>, _request: PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
+        let id = id(&plan.value)
+            .map_or_else(|| Value::Unknown(Refinement { not_null: Some(true), ..Refinement::default() }), Value::from);
+        plan.value.set("id", id);
+        Diagnostics::default()
+    }
+
+    async fn read(&self, context: &Context<Data>, state: State) -> Result<Option<State>, Diagnostics> {
+        let database = diagnostics::database(context)?;
+        let there = attachment::read(database, &diagnostics::scope(context), &declared(&state.value)?)
+            .await
+            .map_err(|error| one(&error))?;
+        Ok(there.then_some(state))
+    }
+
+    async fn create(&self, context: &Context<Data>, _config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
+        let database = diagnostics::database(context)?;
+        let warnings = attachment::create(database, &diagnostics::scope(context), &declared(&plan.value)?)
+            .await
+            .map_err(|error| ApplyFailure::from(one(&error)))?;
+        warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+        Ok(state_after(plan))
+    }
+
+    async fn update(
+        &self,
+        context: &Context<Data>,
+        prior: &Value,
+        _config: &Value,
+        plan: Plan,
+    ) -> Result<State, ApplyFailure> {
+        let database = diagnostics::database(context)?;
+        let (old, new) = (declared(prior)?, declared(&plan.value)?);
+        match attachment::change(database, &diagnostics::scope(context), &old, &new).await {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+                Ok(state_after(plan))
+            }
+            Err(failure) if failure.torn_down => {
+                let mut state = state_after(plan);
+                state.value.set("setup_sql", "".into());
+                state.value.set("teardown_sql", Value::Null);
+                Err(ApplyFailure { state: Some(state), diagnostics: one(&failure.error) })
+            }
+            Err(failure) => Err(one(&failure.error).into()),
+        }
+    }
+
+    async fn delete(&self, context: &Context<Data>, prior: &Value, _private: &Private) -> Result<(), ApplyFailure> {
+        let database = diagnostics::database(context)?;
+        let warnings = attachment::destroy(database, &diagnostics::scope(context), &declared(prior)?)
+            .await
+            .map_err(|error| ApplyFailure::from(one(&error)))?;
+        warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+        Ok(())
+    }
+
+    async fn import(&self, _context: &Context<Data>, _id: ImportId) -> Result<State, Diagnostics> {
+        Err(Diagnostic::error(
+            "An attachment cannot be imported",
+            "The database does not keep the texts that setup and teardown consist of, so there is nothing to import. \
+             Declare the attachment with a setup that can run when its objects are there already, such as `create index \
+             if not exists` or `create or replace function`, and apply.",
+        )
+        .into())
+    }
+}
+
+fn schema() -> Schema {
+    let sql = |name, mode, description| Attribute::new(name, Type::String, mode, description);
+    Schema {
+        version: 0,
+        description: "SQL that belongs to a table: a full-text index, a trigger, a grant, a policy.\n\n\
+            `setup_sql` runs when the attachment is created. When it changes, the *old* `teardown_sql` runs and then the \
+            new `setup_sql`, in one transaction. `teardown_sql` runs when the attachment is destroyed, or before its \
+            table is replaced. A change of `teardown_sql` alone runs nothing, which is how a broken one is mended. Each \
+            text may hold several statements. Errors name the statement, line and column, and never show string literals.",
+        attributes: vec![
+            sql(
+                "table",
+                Mode::Required,
+                "The table: the `id` of a `pg_table_target`, or `schema.table`, quoted as in SQL where needed.",
+            )
+            .replace()
+            .same(same_table),
+            sql("name", Mode::Required, "The name of the attachment. The database does not know it.").replace(),
+            sql(
+                "setup_sql",
+                Mode::Required,
+                "The statements that bring the attachment about. Names without a schema are looked up in the session's \
+                 `search_path`; what the statements set for their session reaches nothing else.",
+            ),
+            sql(
+                "teardown_sql",
+                Mode::Optional,
+                "The statements that take the attachment away. Without them nothing runs, and what `setup_sql` created \
+                 stays.",
+            ),
+            sql(
+                "check_sql",
+                Mode::Optional,
+                "A query that returns a row while the attachment is there. It runs read-only at every refresh; without a \
+                 row, or when an object it names does not exist, the attachment is set up again.",
+            ),
+            Attribute::new(
+                "transactional",
+                Type::Bool,
+                Mode::Optional,
+                "Whether each text runs in one transaction (the default), so that it takes effect as a whole or not at \
+                 all. Set it to `false` for statements that refuse to, such as `create index concurrently`; they then \
+                 run one by one.",
+            )
+            .default(Default::Bool(true)),
+            sql(
+                "on_teardown_error",
+                Mode::Optional,
+                "What a failing teardown means: `fail` (the default) or `warn`. A teardown that fails because the table \
+                 is gone always only warns.",
+            )
+            .default(Default::String("fail"))
+            .validate(on_teardown_error),
+            timeouts::attribute(),
+            sql("id", Mode::Computed, "`{table}/{name}`."),
+        ],
+    }
+}
+
+fn on_teardown_error(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
+    one_of(value, &["fail", "warn"], path, diagnostics);
+}
+
+fn same_table(a: &Value, b: &Value) -> bool {
+    match (a.as_str().map(str::parse::<TableName>), b.as_str().map(str::parse::<TableName>)) {
+        (Some(Ok(a)), Some(Ok(b))) => a == b,
+        _ => false,
+    }
+}
+
+/// The attachment that a wholly known value declares.
+fn declared(value: &Value) -> Result<Attachment, Diagnostics> {
+    let text = |name: &str| value.get(name).as_str().map(str::to_owned);
+    let read = || {
+        Some(Attachment {
+            table: value.get("table").as_str()?.parse().ok()?,
+            name: text("name")?,
+            setup_sql: text("setup_sql")?,
+            teardown_sql: text("teardown_sql"),
+            check_sql: text("check_sql"),
+            transactional: value.get("transactional").as_bool() != Some(false),
+            on_teardown_error: match value.get("on_teardown_error").as_str() {
+                Some("warn") => OnTeardownError::Warn,
+                _ => OnTeardownError::Fail,
+            },
+        })
+    };
+    read().ok_or_else(|| {
+        Diagnostic::error(
+            "The attachment's declaration is not complete",
+            "It needs a table, a name and a setup text, all of them known. This is a bug; please report it.",
+        )
+        .into()
+    })
+}
+
+fn state_after(plan: Plan) -> State {
+    let mut value = plan.value;
+    let id = id(&value);
+    value.set("id", id.into());
+    State { value, private: plan.private, identity: plan.identity }
+}
+
+fn id(value: &Value) -> Option<String> {
+    let table: TableName = value.get("table").as_str()?.parse().ok()?;
+    Some(format!("{table}/{}", value.get("name").as_str()?))
+}
+
+fn path(blame: &Blame) -> Path {
+    match blame {
+        Blame::Attribute(name) => Path::root(name),
+        _ => Path::default(),
+    }
+}
+
+fn one(error: &Error) -> Diagnostics {
+    diagnostics::error(error, &path).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, Value)]) -> Value {
+        let mut config = Value::object(schema().attributes.iter().map(|a| (a.name, Value::Null)));
+        config.set("table", "public.t".into());
+        config.set("name", "att".into());
+        config.set("setup_sql", "select 1".into());
+        for (name, value) in pairs {
+            config.set(name, value.clone());
+        }
+        config
+    }
+
+    #[test]
+    fn faults_point_at_their_attribute() {
+        for (pairs, attribute) in [
+            (vec![("table", Value::from("t"))], "table"),
+            (vec![("name", Value::from(""))], "name"),
+            (vec![("setup_sql", Value::from(" "))], "setup_sql"),
+            (vec![("setup_sql", Value::from("commit"))], "setup_sql"),
+            (vec![("teardown_sql", Value::from("select 'a"))], "teardown_sql"),
+            (vec![("check_sql", Value::from("select 1; select 2"))], "check_sql"),
+        ] {
+            let mut found = Diagnostics::default();
+            SqlAttachment.validate(&config(&pairs), &mut found);
+            assert_eq!(found.0.len(), 1, "{found:?}");
+            assert_eq!(found.0[0].path, Path::root(attribute));
+        }
+        for pairs in [
+            vec![],
+            vec![("setup_sql", Value::from("commit")), ("transactional", Value::from(false))],
+            vec![("setup_sql", Value::from("commit")), ("transactional", Value::unknown())],
+            vec![("setup_sql", Value::unknown()), ("table", Value::unknown())],
+        ] {
+            let mut found = Diagnostics::default();
+            SqlAttachment.validate(&config(&pairs), &mut found);
+            assert!(found.is_empty(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_id_is_the_canonical_table_and_the_name() {
+        assert_eq!(id(&config(&[("table", Value::from("Public.\"T\""))])).as_deref(), Some("public.\"T\"/att"));
+        assert_eq!(id(&config(&[("table", Value::unknown())])), None);
+    }
+}
