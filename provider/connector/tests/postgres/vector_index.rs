@@ -461,6 +461,7 @@ async fn cuttable(test: &TestDatabase) -> (TestDatabase, tokio::sync::watch::Sen
         host: "127.0.0.1".to_owned(),
         port: listener.local_addr().unwrap().port(),
         user: test.user.clone(),
+        password: test.password.clone(),
         name: test.name.clone(),
         major: test.major,
     };
