@@ -153,15 +153,14 @@ impl Dialer {
     }
 
     async fn attempt(&self, config: &Config, wanted: TargetSessionAttrs, doing: &str) -> Result<Connection, Error> {
-        let (client, mut connection) =
-            config.connect(self.tls.clone()).await.map_err(|error| {
-                let refused = tls::refused_certificate(&error);
-                let error = Error::postgres(doing, &error);
-                match refused {
-                    Some(reason) => error.because(reason),
-                    None => error,
-                }
-            })?;
+        let (client, mut connection) = config.connect(self.tls.clone()).await.map_err(|error| {
+            let refused = tls::refused_certificate(&error);
+            let error = Error::postgres(doing, &error);
+            match refused {
+                Some(reason) => error.because(reason),
+                None => error,
+            }
+        })?;
         let version = connection.parameter("server_version").unwrap_or_default().to_owned();
         if let Some(fault) = too_old(&version) {
             return Err(Error::new(doing, fault));

@@ -55,10 +55,7 @@ impl Facts {
     pub(super) fn check_time(&self, now: UnixTime) -> Result<(), Error> {
         let now_since = Duration::from_secs(now.as_secs());
         let reason = if now_since < self.not_before {
-            CertificateError::NotValidYetContext {
-                time: now,
-                not_before: UnixTime::since_unix_epoch(self.not_before),
-            }
+            CertificateError::NotValidYetContext { time: now, not_before: UnixTime::since_unix_epoch(self.not_before) }
         } else if now_since > self.not_after {
             CertificateError::ExpiredContext { time: now, not_after: UnixTime::since_unix_epoch(self.not_after) }
         } else {
@@ -85,7 +82,9 @@ fn matches(name: &str, host: &str) -> bool {
         return true;
     }
     match (name.strip_prefix("*."), host.split_once('.')) {
-        (Some(rest), Some((first, domain))) => !first.is_empty() && rest.contains('.') && rest.eq_ignore_ascii_case(domain),
+        (Some(rest), Some((first, domain))) => {
+            !first.is_empty() && rest.contains('.') && rest.eq_ignore_ascii_case(domain)
+        }
         _ => false,
     }
 }

@@ -20,11 +20,8 @@ const DOING: &str = "set up TLS";
 /// The rustls configuration for these settings.
 pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions: &[&rustls::SupportedProtocolVersion] = if tls.only_tls13 {
-        &[&rustls::version::TLS13]
-    } else {
-        &[&rustls::version::TLS13, &rustls::version::TLS12]
-    };
+    let versions: &[&rustls::SupportedProtocolVersion] =
+        if tls.only_tls13 { &[&rustls::version::TLS13] } else { &[&rustls::version::TLS13, &rustls::version::TLS12] };
     let trust = trust(tls)?;
     let verifier = Verifier::new(trust, provider.signature_verification_algorithms);
     let builder = ClientConfig::builder_with_provider(provider)
@@ -89,8 +86,9 @@ fn trust(tls: &Tls) -> Result<Trust, Error> {
     if added == 0 {
         return Err(match &tls.roots {
             Some(Roots::Pem(pem)) => fault(pem, "sslrootcert", "none of its certificates can be read".to_owned()),
-            _ => Error::new(DOING, "the operating system has no trusted certificates")
-                .advice("install them (the package ca-certificates), or set sslrootcert to the authority's certificate"),
+            _ => Error::new(DOING, "the operating system has no trusted certificates").advice(
+                "install them (the package ca-certificates), or set sslrootcert to the authority's certificate",
+            ),
         });
     }
     Ok(Trust::Roots { roots: Arc::new(roots), exactly: found, check_name })
@@ -112,7 +110,8 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
     #[cfg(unix)]
     if let PemForm::File(file) = &pem.form {
         use std::os::unix::fs::MetadataExt;
-        let metadata = std::fs::metadata(file).map_err(|error| fault(pem, "sslkey", format!("it cannot be read: {error}")))?;
+        let metadata =
+            std::fs::metadata(file).map_err(|error| fault(pem, "sslkey", format!("it cannot be read: {error}")))?;
         // libpq's rule: the group may read a key that belongs to root.
         let open = if metadata.uid() == 0 { 0o037 } else { 0o077 };
         if metadata.mode() & open != 0 {

@@ -59,7 +59,8 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         };
         let facts = Facts::read(end_entity);
-        let parsed = ParsedCertificate::try_from(end_entity).map_err(|error| explain(error, facts.as_ref(), server_name))?;
+        let parsed =
+            ParsedCertificate::try_from(end_entity).map_err(|error| explain(error, facts.as_ref(), server_name))?;
         if exactly.iter().any(|root| root.as_ref() == end_entity.as_ref()) {
             let facts = facts.as_ref().ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
             facts.check_time(now)?;
@@ -184,8 +185,7 @@ j7dZGoVAgHGGzfIwCgYIKoZIzj0EAwIDRwAwRAIgNJhZGnDfVhUdm0jD9KcVkXcR
     ) -> String {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.clone()).unwrap();
-        let trust =
-            Trust::Roots { roots: Arc::new(roots), exactly: vec![trusted.clone()], check_name: host.is_some() };
+        let trust = Trust::Roots { roots: Arc::new(roots), exactly: vec![trusted.clone()], check_name: host.is_some() };
         let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
         let name = ServerName::try_from(host.unwrap_or("any.host")).unwrap();
         Verifier::new(trust, algorithms)
@@ -199,7 +199,8 @@ j7dZGoVAgHGGzfIwCgYIKoZIzj0EAwIDRwAwRAIgNJhZGnDfVhUdm0jD9KcVkXcR
 
     #[test]
     fn certificates_of_an_authority_are_checked_for_chain_and_name() {
-        let issuer = CertifiedIssuer::self_signed(authority(params("Authority", &[])), KeyPair::generate().unwrap()).unwrap();
+        let issuer =
+            CertifiedIssuer::self_signed(authority(params("Authority", &[])), KeyPair::generate().unwrap()).unwrap();
         let root = issuer.der().clone();
         let other = self_signed(&authority(params("Other", &[])));
         let issue = |params: &CertificateParams| {

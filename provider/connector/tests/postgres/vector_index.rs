@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use pg_connector::attachment::{self, Attachment, OnTeardownError};
+use pg_connector::settings::Settings;
 use pg_connector::vector_index::{
     self, Action, Applied, Build, BuildSettings, Method, Metric, Prior, Quantize, Seen, VectorIndexSpec, VectorType,
     operator_class, reserved_name,
 };
 use pg_connector::{Blame, Database, Error, Scope, TableName};
-use testbed::TestDatabase;
+use testbed::{Address, TestDatabase};
 
 use crate::sessions::database as connect_with;
 
@@ -62,7 +63,7 @@ async fn indexes(test: &TestDatabase) -> String {
 
 async fn on_each_version<F: Future<Output = ()>>(run: impl Fn(TestDatabase) -> F) {
     for major in TestDatabase::VERSIONS {
-        run(TestDatabase::new(major).await).await;
+        Box::pin(run(TestDatabase::new(major).await)).await;
     }
 }
 
@@ -454,16 +455,13 @@ async fn a_build_whose_backend_is_killed_leaves_nothing() {
     .await;
 }
 
-/// A way to the server that can be cut.
-async fn cuttable(test: &TestDatabase) -> (TestDatabase, tokio::sync::watch::Sender<()>) {
+/// A pool whose connections to the server can be cut.
+async fn cuttable(test: &TestDatabase) -> (Database, tokio::sync::watch::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let through = TestDatabase {
-        host: "127.0.0.1".to_owned(),
-        port: listener.local_addr().unwrap().port(),
-        user: test.user.clone(),
-        name: test.name.clone(),
-        major: test.major,
-    };
+    let through =
+        Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port(), ..test.address() };
+    let mut settings = Settings::parse(&through.url(&test.name)).unwrap();
+    settings.max_connections = 10;
     let (cut, cutting) = tokio::sync::watch::channel(());
     let server = (test.host.clone(), test.port);
     tokio::spawn(async move {
@@ -479,7 +477,7 @@ async fn cuttable(test: &TestDatabase) -> (TestDatabase, tokio::sync::watch::Sen
             });
         }
     });
-    (through, cut)
+    (Database::new(settings).unwrap(), cut)
 }
 
 #[tokio::test]
@@ -489,8 +487,7 @@ async fn a_lost_connection_is_taken_up_again() {
         let mut holding = connect_with(&test, 1).connect(&Scope::default()).await.unwrap();
         let snapshot = holding.begin().await.unwrap();
         snapshot.batch_execute("set transaction isolation level repeatable read; select 1").await.unwrap();
-        let (through, cut) = cuttable(&test).await;
-        let database = connect_with(&through, 10);
+        let (database, cut) = cuttable(&test).await;
         let disturb = async {
             wait_for_build(&test).await;
             cut.send(()).unwrap();
