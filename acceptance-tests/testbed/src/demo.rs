@@ -55,7 +55,7 @@ async fn show(cli: &Cli, servers: &Servers, provider: &Path, example: &Path, kee
         servers.origin(),
         address.host,
         address.port,
-        example.display()
+        example.file_name().unwrap_or_default().display()
     );
 
     title("plan", "the exact SQL of what will happen");

@@ -126,6 +126,36 @@ fn a_given_server_is_used_as_it_is() {
 }
 
 #[test]
+fn a_container_is_used_where_an_engine_runs() {
+    let folder = folder();
+    let (mut child, address, _) = running(&mut testbed(folder.path()));
+    let calls = folder.path().join("calls");
+    // No engine runs where these tests do, so a stand-in "publishes" a server that is there already.
+    let docker = format!("#!/bin/sh\necho \"$@\" >> '{}'\ncase $1 in port) echo {address};; esac\n", calls.display());
+    write_program(&folder.path().join("docker"), &docker);
+    let path = std::env::join_paths(
+        std::iter::once(folder.path().to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let output = testbed(folder.path())
+        .env("PATH", path.unwrap())
+        .args(["run", "--pg", "18", "--", "sh", "-c", "echo $TESTBED_PG18"])
+        .output()
+        .unwrap();
+    assert_eq!(text(&output).trim(), address);
+    let calls = std::fs::read_to_string(calls).unwrap();
+    let calls: Vec<&str> = calls.lines().collect();
+    let [info, run, port, remove] = calls[..] else { panic!("{calls:#?}") };
+    assert_eq!(info, "info");
+    assert!(run.starts_with("run --detach --name testbed-"), "{run}");
+    assert!(run.contains(" --publish 127.0.0.1::5432 ") && run.contains(" pgvector/pgvector:pg18 -c "), "{run}");
+    let name = run.split(' ').nth(3).unwrap();
+    assert_eq!(port, format!("port {name} 5432/tcp"));
+    assert_eq!(remove, format!("rm --force --volumes {name}"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_cli_that_is_not_there_is_named_with_the_lines_that_install_one() {
     let folder = folder();
     let output = testbed(folder.path())

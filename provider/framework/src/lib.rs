@@ -39,5 +39,6 @@ pub use provider::Provider;
 pub use resource::{ApplyFailure, ImportId, Plan, PlanRequest, Private, Resource, State};
 pub use schema::{Attribute, Default, Kind, Mode, Nesting, OnChange, Schema, Validator};
 pub use serve::serve;
+pub use server::Registry;
 pub use types::Type;
 pub use value::{Refinement, Typed, Value};

@@ -1,5 +1,7 @@
 //! The provider's process: hands the provider to the plugin framework.
 
+#![expect(unreachable_pub, reason = "in a binary pub only says that other modules use the item")]
+
 mod provider_block;
 mod diagnostics;
 mod functions;

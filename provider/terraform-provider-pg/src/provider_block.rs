@@ -219,7 +219,11 @@ fn connection_string(value: &Value, path: &Path, diagnostics: &mut Diagnostics) 
 
 fn not_empty(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     if value.as_str() == Some("") {
-        wrong(path, diagnostics, "It is empty. Leave it out, or set it to null, to use the environment or the default.");
+        wrong(
+            path,
+            diagnostics,
+            "It is empty. Leave it out, or set it to null, to use the environment or the default.",
+        );
     }
 }
 
@@ -324,8 +328,7 @@ mod tests {
 
     #[test]
     fn a_password_and_a_command_conflict() {
-        let errors =
-            configured(vec![("password", "x".into()), ("password_command", vec!["y"].into())]).unwrap_err();
+        let errors = configured(vec![("password", "x".into()), ("password_command", vec!["y"].into())]).unwrap_err();
         assert_eq!(errors[0].0, "password_command");
         let mut diagnostics = Diagnostics::default();
         let config = Value::object([("password", Value::unknown()), ("password_command", vec!["y"].into())]);

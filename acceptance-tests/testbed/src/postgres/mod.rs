@@ -148,8 +148,10 @@ fn settings() -> Vec<(&'static str, &'static str)> {
 /// Waits until the server answers, and lets members of one group in by password only.
 async fn prepare(address: &Address) -> Result<()> {
     let sql = format!(
-        "create role {PASSWORD_GROUP} nologin;
-         do $$ begin
+        "do $$ begin
+           if not exists (select from pg_roles where rolname = '{PASSWORD_GROUP}') then
+             create role {PASSWORD_GROUP} nologin;
+           end if;
            execute format('copy (values (%L), (%L), (%L)) to %L',
              'host all +{PASSWORD_GROUP} all scram-sha-256', 'local all all trust', 'host all all all trust',
              current_setting('hba_file'));

@@ -1,5 +1,7 @@
 //! What to do about the failures that nearly everybody meets when connecting.
 
+use std::fmt::Write as _;
+
 use crate::error::Error;
 use crate::settings::{Address, Host, Password, Settings, SslMode};
 
@@ -61,7 +63,7 @@ fn connect_advice(error: &Error, settings: &Settings, host: &Host, had_password:
                     .to_owned()
             }
             (_, true) => "check username and password, or use password_command for RDS, Cloud SQL and Entra tokens".to_owned(),
-            (_, false) => NO_PASSWORD.to_owned(),
+            (_, false) => no_password(settings),
         },
         Some("3D000") => "create the database first, or correct the attribute database".to_owned(),
         Some("08P01" | "0A000") if message.contains("startup parameter") => {
@@ -69,8 +71,7 @@ fn connect_advice(error: &Error, settings: &Settings, host: &Host, had_password:
              ignore_startup_parameters"
                 .to_owned()
         }
-        Some(_) => return None,
-        None if message.contains("password missing") => NO_PASSWORD.to_owned(),
+        None if message.contains("password missing") => no_password(settings),
         None if message.contains("onnection refused") => format!(
             "nothing listens there; check host and port ({}), that the server runs, and that it listens on this address",
             host.port
@@ -86,10 +87,19 @@ fn connect_advice(error: &Error, settings: &Settings, host: &Host, had_password:
             "the server has no TLS; turn it on there, or set sslmode = \"disable\" if the network is trusted".to_owned()
         }
         None if message.contains("timed out") => NO_ANSWER.to_owned(),
-        None => return None,
+        Some(_) | None => return None,
     };
     Some(text)
 }
 
-const NO_PASSWORD: &str = "the server wants a password, and there is none; set password, password_command, PGPASSWORD or a \
-    line in the pgpass file";
+/// What to do about a missing password, with the reason why the password file was not used.
+fn no_password(settings: &Settings) -> String {
+    let mut advice =
+        "the server wants a password, and there is none; set password, password_command, PGPASSWORD or a line \
+        in the pgpass file"
+            .to_owned();
+    for warning in settings.warnings.iter().filter(|warning| warning.contains("password file")) {
+        let _ = write!(advice, "; {warning}");
+    }
+    advice
+}

@@ -32,7 +32,7 @@ enum Holder {
     /// Each transaction takes it for itself.
     EachTransaction,
     /// A second session, in a transaction that does nothing else.
-    Idle(Session),
+    Idle(Box<Session>),
     /// The session that does the work; returning it to the pool releases the lock.
     WorkingSession,
 }
@@ -82,7 +82,7 @@ pub(super) async fn outside_transactions(
     } else {
         let [mut holder, session] = pool.sessions(scope).await?;
         holder.lock_in_idle_transaction(table).await?;
-        (Holder::Idle(holder), session)
+        (Holder::Idle(Box::new(holder)), session)
     };
     session
         .batch_execute("set lock_timeout = 0; set statement_timeout = 0;")

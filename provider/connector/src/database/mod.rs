@@ -12,6 +12,7 @@
 
 mod advice;
 mod connection;
+mod dial;
 mod lock;
 mod password_command;
 mod pool;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::{Connection, Dialer};
+use super::connection::Connection;
+use super::dial::Dialer;
 use super::scope::Scope;
 use super::session::Session;
 use crate::error::Error;
@@ -49,17 +50,11 @@ impl Pool {
 
     /// Takes `N` connections, all or none. The semaphore is fair: who asks for two is not overtaken for ever.
     pub(super) async fn sessions<const N: usize>(self: &Arc<Self>, scope: &Scope) -> Result<[Session; N], Error> {
-        let doing = self.dialer.doing();
+        let doing = format!("get a free connection to {} from the pool", self.dialer.target());
         let count = u32::try_from(N).unwrap_or(u32::MAX);
-        let permits = scope
-            .run(
-                &format!("get a free connection of the pool to {doing}"),
-                Arc::clone(&self.room).acquire_many_owned(count),
-            )
-            .await?
-            .map_err(|closed| Error::new(doing, closed.to_string()))?;
+        let permits = scope.run(&doing, Arc::clone(&self.room).acquire_many_owned(count)).await?;
+        let mut permits = permits.map_err(|closed| Error::new(&doing, closed.to_string()))?;
         let mut sessions = Vec::with_capacity(N);
-        let mut permits = permits;
         while let Some(permit) = permits.split(1) {
             sessions.push(self.session(scope, permit).await?);
         }

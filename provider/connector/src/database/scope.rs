@@ -41,7 +41,11 @@ impl Scope {
         // Up to the full second: the operation was given its time a moment ago.
         let limit = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left < Duration::from_secs(1) { left } else { Duration::from_secs(left.as_secs_f64().ceil() as u64) }
+            if left < Duration::from_secs(1) {
+                left
+            } else {
+                Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+            }
         });
         Self { cancel, deadline, limit }
     }

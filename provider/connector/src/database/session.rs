@@ -12,7 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Transaction};
 
-use super::connection::{Connection, millis};
+use super::connection::Connection;
+use super::dial::millis;
 use super::lock::{self, TableLock, Until};
 use super::pool::Pool;
 use super::scope::Scope;
@@ -69,12 +70,12 @@ impl Session {
     /// Starts a transaction with the configured timeouts, also where a pooler forgets session settings. Dropping it
     /// rolls it back.
     pub async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        let doing = "start a transaction";
         let set = self.set_local();
-        let transaction =
-            self.lent_mut().connection.client.transaction().await.map_err(|e| Error::postgres(doing, &e))?;
+        let scope = self.scope.clone();
+        let fault = |error| scope.explain(Error::postgres("start a transaction", &error));
+        let transaction = self.lent_mut().connection.client.transaction().await.map_err(fault)?;
         if !set.is_empty() {
-            transaction.batch_execute(&set).await.map_err(|e| Error::postgres(doing, &e))?;
+            transaction.batch_execute(&set).await.map_err(fault)?;
         }
         Ok(transaction)
     }

@@ -69,14 +69,23 @@ pub(super) async fn count_foreign(
     table: &TableSpec,
     owned: Option<&DeclaredRows>,
 ) -> Result<u64, Error> {
+    count_others(client, table, owned, "true").await
+}
+
+pub(super) async fn count_others(
+    client: &impl GenericClient,
+    table: &TableSpec,
+    owned: Option<&DeclaredRows>,
+    condition: &str,
+) -> Result<u64, Error> {
     let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
     let live = live_columns(client, table).await.map_err(failed)?;
     let known = table.primary_key.iter().all(|name| live.contains_key(name));
     let groups = if known { nonempty(owned) } else { Vec::new() };
-    let mut sql = format!("select count(*) from {} as t", table.name);
+    let mut sql = format!("select count(*) from {} as t where {condition}", table.name);
     let keys = StagedKeys::all(table, &live, &groups);
     if !groups.is_empty() {
-        sql = format!("{sql} where not exists (select from {} where {})", keys.relation, same_key(table));
+        sql = format!("{sql} and not exists (select from {} where {})", keys.relation, same_key(table));
     }
     let former = pinned::pin(client, &pinned::FIXED).await.map_err(failed)?;
     let row = client.query_typed_one(&sql, &keys.parameters()).await.map_err(|error| failed(error).statement(&*sql))?;

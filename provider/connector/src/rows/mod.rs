@@ -3,7 +3,7 @@
 mod blame;
 mod declare;
 mod digest;
-mod key;
+pub(crate) mod key;
 pub(crate) mod kind;
 mod number;
 pub(crate) mod pinned;
@@ -135,4 +135,15 @@ pub(crate) fn is_whole_number(text: &str) -> bool {
 /// Whether two texts are the same number.
 pub(crate) fn same_number(a: &str, b: &str) -> bool {
     matches!((number::Decimal::parse(a), number::Decimal::parse(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// How many rows of the table fulfil the condition (on the alias `t`) and are not among these. To be called inside a
+/// transaction: settings are fixed in it.
+pub(crate) async fn count_others(
+    client: &impl tokio_postgres::GenericClient,
+    table: &TableSpec,
+    rows: Option<&DeclaredRows>,
+    condition: &str,
+) -> Result<u64, Error> {
+    digest::count_others(client, table, rows, condition).await
 }

@@ -314,7 +314,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_password_survives_both_forms(password in "[^\0]{1,20}") {
-            let encoded: String = password.bytes().map(|b| format!("%{b:02X}")).collect();
+            let encoded = password.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
             let found = parsed(&format!("postgresql://u:{encoded}@h/d"));
             prop_assert!(found.contains(&("password", password.clone())));
             let quoted = password.replace('\\', "\\\\").replace('\'', "\\'");

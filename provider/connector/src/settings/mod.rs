@@ -241,7 +241,7 @@ impl Default for Keepalives {
     fn default() -> Self {
         Self {
             enabled: true,
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             interval: Duration::from_secs(15),
             count: 4,
             user_timeout: None,

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use super::keyword;
 use super::origin::Origin;
 
+/// A keyword, its value and where it stands.
+pub(super) type Setting = (&'static str, String, Origin);
+
 /// The settings of a service, or why they cannot be had.
-pub(super) fn read(service: &str, files: &[PathBuf]) -> Result<Vec<(&'static str, String, Origin)>, String> {
+pub(super) fn read(service: &str, files: &[PathBuf]) -> Result<Vec<Setting>, String> {
     for file in files {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
@@ -21,8 +24,8 @@ pub(super) fn read(service: &str, files: &[PathBuf]) -> Result<Vec<(&'static str
     Err(format!("no file defines the service {service:?}; looked in {}", looked.join(", ")))
 }
 
-fn find(service: &str, text: &str, file: &Path) -> Result<Option<Vec<(&'static str, String, Origin)>>, String> {
-    let mut found: Option<Vec<_>> = None;
+fn find(service: &str, text: &str, file: &Path) -> Result<Option<Vec<Setting>>, String> {
+    let mut found: Option<Vec<Setting>> = None;
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -49,7 +52,7 @@ fn find(service: &str, text: &str, file: &Path) -> Result<Option<Vec<(&'static s
             let Some(keyword) = keyword::find(name) else {
                 return fault("sets a keyword that libpq does not have");
             };
-            if !found.iter().any(|(other, ..): &(&str, String, Origin)| *other == keyword.name) {
+            if !found.iter().any(|(other, ..)| *other == keyword.name) {
                 let origin = Origin::Service { service: service.to_owned(), file: file.to_owned() };
                 found.push((keyword.name, value.to_owned(), origin));
             }

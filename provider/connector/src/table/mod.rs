@@ -1,4 +1,27 @@
 //! Tables: the difference between what is there and what is declared, as steps, and their execution.
+//!
+//! [`plan`] decides from what is known, [`veto`] asks the live database whether it forbids that, [`apply`] runs the very
+//! same statements in one transaction, after it has looked again.
+//!
+//! **Invariant:** apply runs what the plan said or writes nothing to the table.
+
+mod apply;
+mod casts;
+mod check;
+mod diff;
+mod drop;
+mod explain;
+mod hazards;
+mod loss;
+mod online;
+mod probe;
+mod render;
+mod script;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod veto;
 
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope};
@@ -22,7 +45,8 @@ pub struct Warning {
 pub struct TableChange {
     /// What is declared.
     pub desired: TableSpec,
-    /// What was declared before; `None` for a new table or after an import. It tells which defaults and comments were ever ours.
+    /// What was declared before; `None` for a new table or after an import. It tells which defaults and comments were ever
+    /// ours. A default in it is in force unless the live one was seen to differ: then it is the live one.
     pub prior: Option<TableSpec>,
     /// What was seen last; `None` means that the table is to be created.
     pub observed: Option<ObservedTable>,
@@ -41,13 +65,13 @@ pub struct TableChange {
 /// What a change takes. Made from the change alone.
 #[derive(Clone, Debug, Default)]
 pub struct TablePlan {
-    /// Every statement, in order.
+    /// Every statement, in order. Where the table has to be replaced: those that create it.
     pub steps: Vec<Step>,
     /// The attributes whose change needs the table to be replaced.
     pub replace: Vec<&'static str>,
     /// Why it cannot be done at all.
     pub refusals: Vec<Error>,
-    /// What the user should know.
+    /// What the user should know, whatever the table holds. What depends on that comes from [`veto`].
     pub warnings: Vec<Warning>,
 }
 
@@ -78,41 +102,57 @@ pub struct TableDrop {
 }
 
 /// Decides what a change takes. Pure.
-pub fn plan(_change: &TableChange) -> TablePlan {
-    todo!("the tables work fills this in")
+pub fn plan(change: &TableChange) -> TablePlan {
+    let script = script::Script::of(change);
+    TablePlan {
+        steps: script.actions.into_iter().map(|action| action.step).collect(),
+        replace: script.replace,
+        refusals: script.refusals,
+        warnings: script.warnings,
+    }
 }
 
-/// Asks the live database, at plan time, whether it forbids the change; about this table only. Warnings come back too.
-pub async fn veto(_database: &Database, _scope: &Scope, _change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
-    todo!("the tables work fills this in")
+/// Asks the live database, at plan time, whether it forbids the change; about this table only. Its warnings come in
+/// addition to those of the plan: the hazards of the steps with the size of the table that they hit, and what is lost.
+pub async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
+    veto::veto(database, scope, change).await
 }
 
 /// The same for a drop.
-pub async fn veto_drop(_database: &Database, _scope: &Scope, _drop: &TableDrop) -> Result<Vec<Warning>, Vec<Error>> {
-    todo!("the tables work fills this in")
+pub async fn veto_drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Vec<Error>> {
+    veto::veto_drop(database, scope, drop).await
 }
 
 /// Reads a table and, where rows and a former digest are given, the server's digest of our rows now.
 pub async fn read(
-    _database: &Database,
-    _scope: &Scope,
-    _name: &TableName,
-    _rows: Option<(&TableSpec, &DeclaredRows)>,
+    database: &Database,
+    scope: &Scope,
+    name: &TableName,
+    rows: Option<(&TableSpec, &DeclaredRows)>,
 ) -> Result<Option<(ObservedTable, Option<String>)>, Error> {
-    todo!("the tables work fills this in")
+    veto::read(database, scope, name, rows).await
 }
 
 /// Makes the change: all of it or nothing. `digest_rows` says whether to take the server's digest of our rows.
 pub async fn apply(
-    _database: &Database,
-    _scope: &Scope,
-    _change: &TableChange,
-    _digest_rows: bool,
+    database: &Database,
+    scope: &Scope,
+    change: &TableChange,
+    digest_rows: bool,
 ) -> Result<Applied, Error> {
-    todo!("the tables work fills this in")
+    apply::apply(database, scope, change, digest_rows).await
 }
 
 /// Drops the table, or deletes our rows from one that the user manages.
-pub async fn drop(_database: &Database, _scope: &Scope, _drop: &TableDrop) -> Result<Vec<Warning>, Error> {
-    todo!("the tables work fills this in")
+pub async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Error> {
+    drop::drop(database, scope, drop).await
+}
+
+/// What a change does, for errors.
+fn doing(change: &TableChange) -> String {
+    match (&change.observed, change.desired.managed_by) {
+        (None, crate::spec::ManagedBy::System) => format!("create table {}", change.desired.name),
+        (_, crate::spec::ManagedBy::User) => format!("fill table {}", change.desired.name),
+        (Some(_), _) => format!("change table {}", change.desired.name),
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Error> {
         Some((certificate, key)) => {
             let chain = certificates(certificate, "sslcert")?;
             builder.with_client_auth_cert(chain, private_key(key)?).map_err(|error| {
-                fault(key, "sslkey", format!("it cannot be used with the certificate: {error}"))
+                fault(key, "sslkey", &format!("it cannot be used with the certificate: {error}"))
                     .advice("sslkey must be the key of the first certificate in sslcert")
             })?
         }
@@ -85,7 +85,7 @@ fn trust(tls: &Tls) -> Result<Trust, Error> {
     let (added, _) = roots.add_parsable_certificates(found.iter().cloned());
     if added == 0 {
         return Err(match &tls.roots {
-            Some(Roots::Pem(pem)) => fault(pem, "sslrootcert", "none of its certificates can be read".to_owned()),
+            Some(Roots::Pem(pem)) => fault(pem, "sslrootcert", "none of its certificates can be read"),
             _ => Error::new(DOING, "the operating system has no trusted certificates").advice(
                 "install them (the package ca-certificates), or set sslrootcert to the authority's certificate",
             ),
@@ -98,10 +98,10 @@ fn certificates(pem: &Pem, setting: &str) -> Result<Vec<CertificateDer<'static>>
     let bytes = read(pem, setting)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(fault(pem, setting, "it holds no certificate".to_owned())
+        Ok(found) if found.is_empty() => Err(fault(pem, setting, "it holds no certificate")
             .advice("it must be PEM text, with -----BEGIN CERTIFICATE-----")),
         Ok(found) => Ok(found),
-        Err(error) => Err(fault(pem, setting, format!("its PEM form is broken: {error}"))),
+        Err(error) => Err(fault(pem, setting, &format!("its PEM form is broken: {error}"))),
     }
 }
 
@@ -111,11 +111,11 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
     if let PemForm::File(file) = &pem.form {
         use std::os::unix::fs::MetadataExt;
         let metadata =
-            std::fs::metadata(file).map_err(|error| fault(pem, "sslkey", format!("it cannot be read: {error}")))?;
+            std::fs::metadata(file).map_err(|error| fault(pem, "sslkey", &format!("it cannot be read: {error}")))?;
         // libpq's rule: the group may read a key that belongs to root.
         let open = if metadata.uid() == 0 { 0o037 } else { 0o077 };
         if metadata.mode() & open != 0 {
-            return Err(fault(pem, "sslkey", "group or others have access to it".to_owned())
+            return Err(fault(pem, "sslkey", "group or others have access to it")
                 .advice(format!("run `chmod 600 {}`", file.display())));
         }
     }
@@ -123,10 +123,10 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
         // What the parser says may quote the text.
         let encrypted = bytes.windows(9).any(|window| window == b"ENCRYPTED");
         if encrypted {
-            fault(pem, "sslkey", "it is encrypted, which is not supported".to_owned())
+            fault(pem, "sslkey", "it is encrypted, which is not supported")
                 .advice("decrypt it: `openssl pkey -in client.key -out plain.key`")
         } else {
-            fault(pem, "sslkey", "it holds no private key".to_owned())
+            fault(pem, "sslkey", "it holds no private key")
                 .advice("it must be PEM text, with -----BEGIN PRIVATE KEY----- or the like")
         }
     })
@@ -136,13 +136,13 @@ fn read(pem: &Pem, setting: &str) -> Result<Vec<u8>, Error> {
     match &pem.form {
         PemForm::Text(text) => Ok(text.reveal().as_bytes().to_vec()),
         PemForm::File(file) => std::fs::read(file).map_err(|error| {
-            fault(pem, setting, format!("the file cannot be read: {error}"))
+            fault(pem, setting, &format!("the file cannot be read: {error}"))
                 .advice("give a path (a relative one starts at the working directory) or the PEM text itself")
         }),
     }
 }
 
-fn fault(pem: &Pem, setting: &str, message: String) -> Error {
+fn fault(pem: &Pem, setting: &str, message: &str) -> Error {
     let what = match &pem.form {
         // A text that is no PEM is taken for a path, and may be anything.
         PemForm::File(file) if file.exists() => format!("{setting} {} (from {})", file.display(), pem.origin),

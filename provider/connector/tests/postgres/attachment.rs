@@ -236,7 +236,7 @@ async fn remarks_of_the_server_come_back() {
 
 #[tokio::test]
 async fn what_attachments_are_for_goes_round() {
-    on_each_version(|test, database| async move {
+    on_each_version(|_, database| async move {
         let scope = Scope::default();
         for (setup, teardown) in [
             (

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use pg_connector::{Database, Scope, TableName};
+use pg_connector::database::{is_transient, retry};
+use pg_connector::{Database, Error, Scope, TableName};
 use testbed::TestDatabase;
 
 use crate::sessions::{database, one, within};
@@ -28,7 +29,7 @@ async fn the_lock_holds_in_every_combination() {
             let here = database(&test, max_connections);
             // Another pool stands for another process.
             let there = database(&test, max_connections);
-            let scope = within(Duration::from_secs(60));
+            let scope = within(Duration::from_mins(1));
             for outside in [false, true] {
                 let (lock, mut session) = if outside {
                     here.lock_table_outside_transactions(&table, &scope).await.unwrap()
@@ -79,7 +80,7 @@ async fn a_concurrent_build_is_not_limited_by_the_configured_timeouts() {
     let test = TestDatabase::new(18).await;
     let mut settings = pg_connector::settings::Settings::parse(&test.url()).unwrap();
     settings.lock_timeout = Some(Duration::from_millis(1500));
-    settings.statement_timeout = Some(Duration::from_secs(60));
+    settings.statement_timeout = Some(Duration::from_mins(1));
     settings.max_connections = 2;
     let database = Database::new(settings).unwrap();
     let table = TableName::new("public", "t");
@@ -90,6 +91,45 @@ async fn a_concurrent_build_is_not_limited_by_the_configured_timeouts() {
     drop((lock, session));
     let session = database.connect(&scope).await.unwrap();
     assert_eq!(one(&session, both).await, "1500ms 1min");
+}
+
+#[tokio::test]
+async fn a_transaction_that_deadlocks_is_run_again() {
+    for major in TestDatabase::VERSIONS {
+        let test = TestDatabase::new(major).await;
+        test.query("create table t (k int primary key, n int); insert into t values (1, 0), (2, 0)").await;
+        let database = database(&test, 2);
+        let meet = Arc::new(tokio::sync::Barrier::new(2));
+        let deadlocks = Arc::new(AtomicU32::new(0));
+        let tasks = [(1, 2), (2, 1)].map(|(first, second)| {
+            let (database, meet, deadlocks) = (database.clone(), Arc::clone(&meet), Arc::clone(&deadlocks));
+            tokio::spawn(async move {
+                let scope = within(Duration::from_mins(1));
+                let tries = AtomicU32::new(0);
+                retry(&scope, is_transient, || async {
+                    let mut session = database.connect(&scope).await?;
+                    let transaction = session.begin().await?;
+                    let update = |key: i32| format!("update t set n = n + 1 where k = {key}");
+                    transaction.batch_execute(&update(first)).await.unwrap();
+                    if tries.fetch_add(1, Ordering::Relaxed) == 0 {
+                        meet.wait().await;
+                    }
+                    transaction.batch_execute(&update(second)).await.map_err(|error| {
+                        deadlocks.fetch_add(1, Ordering::Relaxed);
+                        Error::postgres("update", &error)
+                    })?;
+                    transaction.commit().await.map_err(|error| Error::postgres("commit", &error))
+                })
+                .await
+                .unwrap();
+            })
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(deadlocks.load(Ordering::Relaxed), 1);
+        assert_eq!(test.query("select string_agg(n::text, ' ') from t").await, "2 2");
+    }
 }
 
 #[tokio::test]
@@ -111,7 +151,7 @@ async fn many_index_builds_and_table_changes_finish_with_any_number_of_connectio
                     tokio::spawn(async move {
                         let (number, kind) = (i % 40, i / 40);
                         let table = TableName::new("public", format!("t{number}"));
-                        let scope = within(Duration::from_secs(120));
+                        let scope = within(Duration::from_mins(2));
                         if kind == 3 {
                             let (lock, mut session) = database.lock_table(&table, &scope).await.unwrap();
                             let transaction = session.begin_locked(&lock).await.unwrap();

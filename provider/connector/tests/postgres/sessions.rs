@@ -165,7 +165,7 @@ async fn configured_timeouts_hold_in_and_outside_transactions() {
     let test = TestDatabase::new(18).await;
     let mut settings = Settings::parse(&test.url()).unwrap();
     settings.lock_timeout = Some(Duration::from_millis(1500));
-    settings.statement_timeout = Some(Duration::from_secs(60));
+    settings.statement_timeout = Some(Duration::from_mins(1));
     let database = Database::new(settings).unwrap();
     let mut session = database.connect(&Scope::default()).await.unwrap();
     let both = "select current_setting('lock_timeout') || ' ' || current_setting('statement_timeout')";
@@ -185,7 +185,7 @@ async fn there_are_never_more_connections_than_allowed() {
             .map(|i| {
                 let database = database.clone();
                 tokio::spawn(async move {
-                    let scope = within(Duration::from_secs(60));
+                    let scope = within(Duration::from_mins(1));
                     let session = database.connect(&scope).await.unwrap();
                     let count =
                         one(&session, "select count(*)::text from pg_stat_activity where datname = current_database()")

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use pg_connector::attachment::{self, Attachment, OnTeardownError};
-use pg_connector::settings::Settings;
 use pg_connector::vector_index::{
     self, Action, Applied, Build, BuildSettings, Method, Metric, Prior, Quantize, Seen, VectorIndexSpec, VectorType,
     operator_class, reserved_name,
 };
 use pg_connector::{Blame, Database, Error, Scope, TableName};
-use testbed::{Address, TestDatabase};
+use testbed::TestDatabase;
 
 use crate::sessions::database as connect_with;
 
@@ -458,10 +457,7 @@ async fn a_build_whose_backend_is_killed_leaves_nothing() {
 /// A pool whose connections to the server can be cut.
 async fn cuttable(test: &TestDatabase) -> (Database, tokio::sync::watch::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let through =
-        Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port(), ..test.address() };
-    let mut settings = Settings::parse(&through.url(&test.name)).unwrap();
-    settings.max_connections = 10;
+    let through = test.through("127.0.0.1", listener.local_addr().unwrap().port());
     let (cut, cutting) = tokio::sync::watch::channel(());
     let server = (test.host.clone(), test.port);
     tokio::spawn(async move {
@@ -477,7 +473,7 @@ async fn cuttable(test: &TestDatabase) -> (Database, tokio::sync::watch::Sender<
             });
         }
     });
-    (Database::new(settings).unwrap(), cut)
+    (connect_with(&through, 10), cut)
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 //! What a table should be.
+//!
+//! **Invariant:** a declaration without faults is one that the server can only refuse for what it alone knows.
+
+mod faults;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::name::TableName;
 
 /// Who owns the table itself.
@@ -48,5 +53,10 @@ impl TableSpec {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&ColumnSpec> {
         self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// What is wrong with the declaration in itself: all of it, each fault with the part to blame.
+    pub fn faults(&self) -> Vec<Error> {
+        faults::faults(self)
     }
 }

@@ -1,0 +1,279 @@
+//! Runs a script.
+//!
+//! Schema and extension come first, each in its own transaction. All the rest is one transaction: look again, compare
+//! with what the plan saw, run the planned statements, write rows, look at the result, commit.
+//!
+//! **Invariant:** the statements on the table are the script's, in its order; on any failure the table is as it was.
+
+use std::collections::HashSet;
+
+use tokio_postgres::Transaction;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::script::{Action, Kind, Script};
+use super::transaction::{self, Patience};
+use super::{Applied, TableChange, Warning, check, doing, explain, online, probe, shared, veto};
+use crate::catalog::ObservedTable;
+use crate::database::{Database, Scope, Session, TableLock};
+use crate::error::{Blame, Error};
+use crate::pg_type::PgType;
+use crate::rows::{self, RowChange, RowOutcome};
+use crate::spec::ColumnSpec;
+
+/// The most keys that a warning names.
+const MOST_NAMED: usize = 5;
+
+/// See [`super::apply`].
+pub(super) async fn apply(
+    database: &Database,
+    scope: &Scope,
+    change: &TableChange,
+    digest_rows: bool,
+) -> Result<Applied, Error> {
+    let script = Script::of(change);
+    if let Some(refusal) = script.refusals.first() {
+        return Err(refusal.clone());
+    }
+    if !script.replace.is_empty() {
+        let message = format!("a change of {} takes a new table", script.replace.join(" and "));
+        return Err(Error::new(doing(change), message).advice("Drop the table and create it again."));
+    }
+    let (lock, mut session) = database.lock_table(&change.desired.name, scope).await?;
+    if script.actions.iter().any(|action| matches!(action.kind, Kind::Shared(_))) {
+        look_first(database, &mut session, &lock, change).await.map_err(|error| scope.explain(error))?;
+        shared::ensure(&mut session, &change.desired, &script).await?;
+    }
+    if script.online {
+        online::run(database, &mut session, &lock, change, &script).await?;
+        let after = Script { not_null: script.not_null, ..Script::default() };
+        return in_one_transaction(database, &mut session, &lock, scope, change, &after, digest_rows).await;
+    }
+    in_one_transaction(database, &mut session, &lock, scope, change, &script, digest_rows).await
+}
+
+/// Sees to it that nothing at all is made when the table is not as the plan took it to be.
+async fn look_first(
+    database: &Database,
+    session: &mut Session,
+    lock: &TableLock,
+    change: &TableChange,
+) -> Result<(), Error> {
+    let transaction = transaction::begin(database, session, lock, &doing(change)).await?;
+    let live = transaction::observe(&transaction, &change.desired.name, &doing(change)).await?;
+    check::unchanged(change, live.as_ref())
+}
+
+async fn in_one_transaction(
+    database: &Database,
+    session: &mut Session,
+    lock: &TableLock,
+    scope: &Scope,
+    change: &TableChange,
+    script: &Script<'_>,
+    digest_rows: bool,
+) -> Result<Applied, Error> {
+    let mut patience = Patience::new(scope);
+    loop {
+        match once(database, session, lock, change, script, digest_rows).await {
+            Ok(applied) => return Ok(applied),
+            Err(error) => patience.after(error).await?,
+        }
+    }
+}
+
+async fn once(
+    database: &Database,
+    session: &mut Session,
+    lock: &TableLock,
+    change: &TableChange,
+    script: &Script<'_>,
+    digest_rows: bool,
+) -> Result<Applied, Error> {
+    let doing = doing(change);
+    let name = &change.desired.name;
+    let transaction = transaction::begin(database, session, lock, &doing).await?;
+    let live = transaction::observe(&transaction, name, &doing).await?;
+    let finished = script.actions.is_empty() && !script.not_null.is_empty();
+    if !finished {
+        check::unchanged(change, live.as_ref())?;
+        known_types(&transaction, change, &doing).await?;
+    }
+    let mut run = Run { transaction: &transaction, change, script, doing: &doing, rows: None, dropped: HashSet::new() };
+    let mut warnings = Vec::new();
+    for action in &script.actions {
+        run.action(action, live.as_ref(), &mut warnings).await?;
+    }
+    let rows = run.rows.unwrap_or_default();
+    let Some(mut observed) = transaction::observe(&transaction, name, &doing).await? else {
+        return Err(check::changed(&doing, &["it is gone".to_owned()]));
+    };
+    if let Some(before) = &change.observed {
+        observed.remember(before);
+    }
+    check::as_declared(change, &mut observed)?;
+    let rows_digest = match &change.rows {
+        Some(declared) if digest_rows => Some(rows::digest(&transaction, &change.desired, declared).await?),
+        _ => None,
+    };
+    transaction.commit().await.map_err(|error| Error::postgres(&*doing, &error))?;
+    warnings.extend(adopted(change, &rows));
+    Ok(Applied { observed, rows_digest, rows, warnings })
+}
+
+/// One pass through a script.
+struct Run<'a, 't> {
+    transaction: &'a Transaction<'t>,
+    change: &'a TableChange,
+    script: &'a Script<'a>,
+    doing: &'a str,
+    /// What was done to rows, once it was.
+    rows: Option<RowOutcome>,
+    /// The vector indexes that were dropped and have to be built again.
+    dropped: HashSet<String>,
+}
+
+impl Run<'_, '_> {
+    async fn action(
+        &mut self,
+        action: &Action,
+        live: Option<&ObservedTable>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), Error> {
+        match &action.kind {
+            Kind::Shared(_) => Ok(()),
+            Kind::Lock => {
+                self.statement(action).await?;
+                let Some(live) = live else { return Ok(()) };
+                let (errors, lost) = veto::lost_columns(self.transaction, self.change, self.script, live).await?;
+                warnings.extend(lost);
+                errors.into_iter().next().map_or(Ok(()), Err)
+            }
+            Kind::Retype(columns) => match self.attempt(action).await {
+                Err(error) if is_about_data(&error) => match live {
+                    Some(live) => {
+                        Err(probe::misfit(self.transaction, &self.change.desired, live, columns, error).await)
+                    }
+                    None => Err(error),
+                },
+                result => result,
+            },
+            Kind::NotNull(columns) => match self.attempt(action).await {
+                Err(error) if is_about_data(&error) => {
+                    Err(probe::null(self.transaction, &self.change.desired, columns, error).await)
+                }
+                result => result,
+            },
+            Kind::DropIndex(index) => {
+                match live.and_then(|live| live.vector_indexes.iter().find(|found| found.name == index.name)) {
+                    None => Ok(()),
+                    Some(found) if found != index => {
+                        Err(check::changed(self.doing, &[format!("index {} is another", index.name)]))
+                    }
+                    Some(_) => {
+                        self.dropped.insert(index.name.clone());
+                        self.statement(action).await
+                    }
+                }
+            }
+            Kind::CreateIndex(index) if !self.dropped.contains(&index.name) => Ok(()),
+            Kind::Rows => self.rows().await,
+            _ => self.statement(action).await,
+        }
+    }
+
+    /// All row statements, which follow each other.
+    async fn rows(&mut self) -> Result<(), Error> {
+        if self.rows.is_some() {
+            return Ok(());
+        }
+        let owned = self.change.owned.as_ref().filter(|_| self.change.observed.is_some());
+        let rows = RowChange {
+            table: &self.change.desired,
+            owned,
+            declared: self.change.rows.as_ref(),
+            force: self.change.force_destroy,
+        };
+        self.rows = Some(rows::reconcile(self.transaction, &rows).await?);
+        Ok(())
+    }
+
+    async fn statement(&self, action: &Action) -> Result<(), Error> {
+        let result = self.transaction.batch_execute(&action.step.sql).await;
+        result.map_err(|error| explain::statement(self.doing, action, &error))
+    }
+
+    /// Runs a statement so that the transaction can still be asked why it failed.
+    async fn attempt(&self, action: &Action) -> Result<(), Error> {
+        let failed = |error| Error::postgres(self.doing, &error);
+        self.transaction.batch_execute("savepoint terraform_pg").await.map_err(failed)?;
+        let result = self.statement(action).await;
+        if result.as_ref().is_err_and(is_about_data) {
+            self.transaction.batch_execute("rollback to savepoint terraform_pg").await.map_err(failed)?;
+        }
+        result
+    }
+}
+
+/// Whether a value was at fault: data exceptions and violated constraints.
+fn is_about_data(error: &Error) -> bool {
+    error.sqlstate().is_some_and(|state| state.starts_with("22") || state == "23502" || state == "23514")
+}
+
+/// Asks the server for the types that are not built in, before anything is written.
+async fn known_types(transaction: &Transaction<'_>, change: &TableChange, doing: &str) -> Result<(), Error> {
+    if change.desired.managed_by == crate::spec::ManagedBy::User {
+        return Ok(());
+    }
+    let is_new = |column: &&ColumnSpec| {
+        let seen = change.observed.as_ref().and_then(|observed| observed.column(&column.name));
+        seen.is_none_or(|seen| !seen.is_spelled(&column.type_name))
+    };
+    for column in change.desired.columns.iter().filter(is_new) {
+        let Ok(parsed) = PgType::parse(&column.type_name) else { continue };
+        if parsed.is_builtin() {
+            continue;
+        }
+        let spelled = parsed.unmodified().to_string();
+        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&spelled, Type::TEXT)];
+        let known: Result<bool, _> = transaction
+            .query_typed_one("select pg_catalog.to_regtype($1) is not null", &parameters)
+            .await
+            .and_then(|row| row.try_get(0));
+        if known.map_err(|error| Error::postgres(doing, &error))? {
+            continue;
+        }
+        let advice = if parsed.is_pgvector() {
+            "The type belongs to the extension pgvector, which is not in this database. Create it there (`create extension \
+             vector`), or leave create_vector_extension at true."
+        } else {
+            "Check the spelling, and whether it has to be made first; types in schemas other than the table's, public and \
+             those of extensions need their schema: my_schema.my_type."
+        };
+        let message = format!("the server knows no type {spelled}, which is the type of column {}", column.name);
+        return Err(Error::new(doing, message)
+            .blame(Blame::Column(column.name.clone(), Some("type")))
+            .advice(format!("Nothing was written. {advice}")));
+    }
+    Ok(())
+}
+
+/// Rows that were there, were the same and count as ours from now on.
+fn adopted(change: &TableChange, rows: &RowOutcome) -> Option<Warning> {
+    let count = rows.adopted.len();
+    if count == 0 {
+        return None;
+    }
+    let mut named: Vec<String> = rows.adopted.iter().take(MOST_NAMED).map(|key| format!("({key})")).collect();
+    if count > MOST_NAMED {
+        named.push(format!("{} more", count - MOST_NAMED));
+    }
+    Some(Warning {
+        summary: "Rows were there already",
+        detail: format!(
+            "{} held these rows exactly as they are declared. They count as declared here from now on, so they are \
+             deleted when they are no longer declared: {}.",
+            change.desired.name,
+            named.join(", ")
+        ),
+    })
+}

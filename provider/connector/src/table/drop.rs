@@ -1,0 +1,61 @@
+//! Drops a table, or empties one that somebody else manages of our rows.
+//!
+//! **Invariant:** never cascades, and counts what would be lost once more under the lock.
+
+use super::transaction::{self, Patience};
+use super::{TableDrop, Warning, check, explain, render, veto};
+use crate::database::{Database, Scope, Session, TableLock};
+use crate::error::Error;
+use crate::rows::{self, RowChange};
+use crate::spec::ManagedBy;
+
+/// See [`super::drop`].
+pub(super) async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Error> {
+    let (lock, mut session) = database.lock_table(&drop.declared.name, scope).await?;
+    let mut patience = Patience::new(scope);
+    loop {
+        match once(database, &mut session, &lock, drop).await {
+            Ok(warnings) => return Ok(warnings),
+            Err(error) => patience.after(error).await?,
+        }
+    }
+}
+
+async fn once(
+    database: &Database,
+    session: &mut Session,
+    lock: &TableLock,
+    drop: &TableDrop,
+) -> Result<Vec<Warning>, Error> {
+    let table = &drop.declared;
+    let ours_only = table.managed_by == ManagedBy::User;
+    let doing = if ours_only { format!("delete rows of {}", table.name) } else { format!("drop table {}", table.name) };
+    let failed = |error| Error::postgres(&*doing, &error);
+    let transaction = transaction::begin(database, session, lock, &doing).await?;
+    let Some(live) = transaction::observe(&transaction, &table.name, &doing).await? else {
+        return Ok(Vec::new());
+    };
+    if let Some(planned) = &drop.observed {
+        let differences = planned.differences(&live, table.columns.iter().map(|column| column.name.as_str()));
+        if !differences.is_empty() {
+            return Err(check::changed(&doing, &differences));
+        }
+    }
+    if !live.kind.is_table() {
+        return Err(Error::new(&*doing, format!("it is {} now", live.kind.noun())));
+    }
+    let mut warnings = Vec::new();
+    if ours_only {
+        let change = RowChange { table, owned: drop.owned.as_ref(), declared: None, force: drop.force_destroy };
+        rows::reconcile(&transaction, &change).await?;
+    } else {
+        for step in [render::lock_table(&table.name), render::drop_table(&table.name)] {
+            if step.sql.starts_with("drop") {
+                warnings = veto::before_drop(&transaction, drop, &live).await?;
+            }
+            transaction.batch_execute(&step.sql).await.map_err(|error| explain::drop(&doing, &step.sql, &error))?;
+        }
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(warnings)
+}

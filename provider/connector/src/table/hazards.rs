@@ -1,0 +1,132 @@
+//! What of a plan can hurt the table as it is now.
+//!
+//! **Invariant:** an empty table cannot be hurt, and a step that blocks nobody for long is no hazard.
+
+use tokio_postgres::types::Type;
+use tokio_postgres::Transaction;
+
+use super::Warning;
+use super::script::{Kind, Script};
+use crate::catalog::ObservedTable;
+use crate::name::TableName;
+use crate::sql_text::mask_literals;
+use crate::step::{Hazard, Lock, Step};
+
+/// How big a table is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Size {
+    /// Whether it has no row at all.
+    pub(super) empty: bool,
+    /// About how many rows it has, if the server has counted.
+    pub(super) rows: f64,
+    /// How many bytes it takes, with its indexes and partitions.
+    pub(super) bytes: i64,
+}
+
+/// Asks for the size.
+pub(super) async fn size(
+    transaction: &Transaction<'_>,
+    name: &TableName,
+    live: &ObservedTable,
+) -> Result<Size, tokio_postgres::Error> {
+    let sql = format!(
+        "select coalesce(sum(greatest(c.reltuples, 0)), 0)::float8, \
+            coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::int8, \
+            not exists (select from {name}) \
+         from (select $1::oid as oid union select relid from pg_catalog.pg_partition_tree($1::oid)) as p \
+            join pg_catalog.pg_class c on c.oid = p.oid"
+    );
+    let row = transaction.query_typed_one(&sql, &[(&live.oid, Type::OID)]).await?;
+    Ok(Size { rows: row.try_get(0)?, bytes: row.try_get(1)?, empty: row.try_get(2)? })
+}
+
+/// The warnings of a script for a table of that size.
+pub(super) fn warnings(script: &Script<'_>, name: &TableName, size: Size) -> Vec<Warning> {
+    if size.empty {
+        return Vec::new();
+    }
+    let mut warnings = Vec::new();
+    for action in &script.actions {
+        let step = &action.step;
+        let has = |hazard| step.hazards.contains(&hazard);
+        let what = |harm: &str| {
+            format!("{} ({size}): {harm}\n\n{}", name, mask_literals(&step.sql), size = size.shown())
+        };
+        if has(Hazard::RewritesTable) {
+            warnings.push(Warning {
+                summary: "The table is rewritten",
+                detail: what("nobody can read or write the table until all of it and its indexes are written again."),
+            });
+        } else if has(Hazard::BlocksWrites) {
+            warnings.push(Warning {
+                summary: "An index is rebuilt under a lock",
+                detail: what("nobody can write to the table until the index is built, nor read it before the commit."),
+            });
+        } else if has(Hazard::ScansTable) && blocks_readers(step) {
+            warnings.push(Warning {
+                summary: "The table is scanned under a lock",
+                detail: what("nobody can read or write the table until all of it is read."),
+            });
+        }
+        if matches!(action.kind, Kind::Retype(_)) && has(Hazard::DestroysData) {
+            warnings.push(Warning {
+                summary: "Values may lose digits or parts",
+                detail: what("the new type does not hold all that the old one does."),
+            });
+        }
+    }
+    warnings
+}
+
+fn blocks_readers(step: &Step) -> bool {
+    step.lock == Lock::AccessExclusive
+}
+
+impl Size {
+    fn shown(self) -> String {
+        let bytes = bytes_shown(self.bytes);
+        match self.rows {
+            rows if rows < 1.0 => bytes,
+            rows => format!("about {} rows, {bytes}", count_shown(rows)),
+        }
+    }
+}
+
+fn count_shown(count: f64) -> String {
+    match count {
+        c if c < 10_000.0 => format!("{c:.0}"),
+        c if c < 999_500.0 => format!("{:.0} thousand", c / 1e3),
+        c if c < 999_500_000.0 => format!("{:.1} million", c / 1e6),
+        c => format!("{:.1} billion", c / 1e9),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is shown with two digits")]
+fn bytes_shown(bytes: i64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if size < 1024.0 {
+            return format!("{size:.0} {unit}");
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} TB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_in_round_numbers() {
+        for (rows, bytes, shown) in [
+            (0.0, 8192, "8 kB"),
+            (3.0, 16_384, "about 3 rows, 16 kB"),
+            (123_456.0, 50 << 20, "about 123 thousand rows, 50 MB"),
+            (1_234_567.0, 3 << 30, "about 1.2 million rows, 3 GB"),
+            (5e9, 3 << 40, "about 5.0 billion rows, 3.0 TB"),
+        ] {
+            assert_eq!(Size { empty: false, rows, bytes }.shown(), shown);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Everything that a change takes, in order: what the plan shows and apply runs.
+//!
+//! **Invariant:** pure. Plan and apply both get their statements here, so they cannot differ.
+
+use super::diff::{Diff, diff};
+use super::render::{self, Origin};
+use super::{TableChange, Warning};
+use crate::catalog::{DependentIndex, NotNullCheck, ObservedTable};
+use crate::error::Error;
+use crate::pg_type::PgType;
+use crate::rows::{self, DeclaredRows, RowChange};
+use crate::spec::{ColumnSpec, ManagedBy};
+use crate::step::{Hazard, Step};
+
+/// What a change takes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script<'a> {
+    /// What is done, in order.
+    pub(super) actions: Vec<Action>,
+    /// The attributes whose change needs a new table.
+    pub(super) replace: Vec<&'static str>,
+    /// Why it cannot be done at all.
+    pub(super) refusals: Vec<Error>,
+    /// What the user should know, whatever is in the table.
+    pub(super) warnings: Vec<Warning>,
+    /// Whether it runs as several short transactions.
+    pub(super) online: bool,
+    /// The columns whose data is lost.
+    pub(super) lost: Vec<&'a str>,
+    /// The columns that may no longer be null, and whether they are new.
+    pub(super) not_null: Vec<(&'a str, bool)>,
+}
+
+/// A statement and what it is for.
+#[derive(Clone, Debug)]
+pub(super) struct Action {
+    /// The statement.
+    pub(super) step: Step,
+    /// What it is for.
+    pub(super) kind: Kind,
+    /// Which part of the declaration its parts came from.
+    pub(super) origins: Vec<Origin>,
+}
+
+/// What a statement is for, as far as it matters to those who run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Makes an object that other tables use too.
+    Shared(SharedObject),
+    /// Makes the table.
+    Create,
+    /// Locks the table, before it is checked whether data is lost.
+    Lock,
+    /// Drops a column.
+    DropColumn(String),
+    /// Changes the types of columns: name, type that each value is cast to, new type.
+    Retype(Vec<(String, String, String)>),
+    /// Forbids null in columns.
+    NotNull(Vec<String>),
+    /// Makes the check that a column is not null.
+    AddCheck(String),
+    /// Validates it.
+    ValidateCheck(String),
+    /// Drops it.
+    DropCheck(String),
+    /// Drops a vector index that cannot follow.
+    DropIndex(DependentIndex),
+    /// Builds it again.
+    CreateIndex(DependentIndex),
+    /// Writes rows, together with its neighbours of the same kind.
+    Rows,
+    /// Anything else.
+    Plain,
+}
+
+/// An object that other tables use too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SharedObject {
+    /// The table's schema.
+    Schema,
+    /// The extension `vector`.
+    Extension,
+}
+
+impl<'a> Script<'a> {
+    /// Decides what the change takes.
+    pub(super) fn of(change: &'a TableChange) -> Self {
+        let faults = change.desired.faults();
+        if !faults.is_empty() {
+            return Self { refusals: faults, ..Self::default() };
+        }
+        match &change.observed {
+            None => Self::create(change),
+            Some(observed) => Self::alter(change, observed),
+        }
+    }
+
+    fn create(change: &'a TableChange) -> Self {
+        let table = &change.desired;
+        let mut this = Self::default();
+        if table.managed_by == ManagedBy::System {
+            if table.name.schema != "public" {
+                this.push(Kind::Shared(SharedObject::Schema), render::create_schema(&table.name));
+            }
+            this.extension(change, table.columns.iter());
+            let (step, origins) = render::create_table(table);
+            this.actions.push(Action { step, kind: Kind::Create, origins });
+            let own = table.comment.as_deref().map(|text| (None, text));
+            let comments = table.columns.iter().filter_map(|c| Some((Some(c.name.as_str()), c.comment.as_deref()?)));
+            for (column, text) in own.into_iter().chain(comments).filter(|(_, text)| !text.is_empty()) {
+                this.push(Kind::Plain, render::comment(&table.name, column, Some(text)));
+            }
+        }
+        this.rows(change, None);
+        this
+    }
+
+    fn alter(change: &'a TableChange, observed: &'a ObservedTable) -> Self {
+        let diff = diff(change, observed);
+        if !diff.refusals.is_empty() {
+            return Self { refusals: diff.refusals, ..Self::default() };
+        }
+        if !diff.replace.is_empty() {
+            let created = Self::create(change);
+            return Self { replace: diff.replace, ..created };
+        }
+        let mut this = Self::default();
+        let prior = change.prior.as_ref();
+        if change.desired.managed_by == ManagedBy::System && prior.is_some_and(|p| p.managed_by == ManagedBy::User) {
+            this.warnings.push(Warning {
+                summary: "The table is managed here from now on",
+                detail: format!(
+                    "{} was managed by somebody else. After this apply it is altered as it is declared here, and \
+                     destroying the resource drops it.",
+                    change.desired.name
+                ),
+            });
+        }
+        let writes_rows = this.writes_rows(change, &diff);
+        if !writes_rows && !diff.not_null.is_empty() && diff.only_sets_not_null() {
+            this.online(change, &diff);
+        } else {
+            this.edits(change, observed, &diff, writes_rows);
+        }
+        this
+    }
+
+    /// All edits in one transaction.
+    fn edits(&mut self, change: &'a TableChange, observed: &'a ObservedTable, diff: &Diff<'a>, writes_rows: bool) {
+        let table = &change.desired.name;
+        let new: Vec<&'a ColumnSpec> = diff.recreated.iter().chain(&diff.added).copied().collect();
+        let had_vectors = observed.columns.iter().any(|column| is_pgvector(&column.type_name));
+        if !had_vectors {
+            self.extension(change, new.iter().copied().chain(diff.retyped.iter().map(|r| r.column)));
+        }
+        self.lost = diff.dropped.iter().map(|c| c.name.as_str()).collect();
+        self.lost.extend(diff.recreated.iter().map(|c| c.name.as_str()));
+        if !self.lost.is_empty() {
+            self.push(Kind::Lock, render::lock_table(table));
+        }
+        let (helpful, stray): (Vec<&NotNullCheck>, Vec<&NotNullCheck>) =
+            diff.leftovers.iter().partition(|check| diff.not_null.contains(&check.column.as_str()));
+        for check in stray {
+            self.push(Kind::DropCheck(check.column.clone()), render::drop_check(table, &check.name));
+        }
+        let rebuilt = rebuilt_indexes(observed, diff);
+        for (index, _) in &rebuilt {
+            self.push(Kind::DropIndex((*index).clone()), render::drop_index(table, index));
+        }
+        for name in &self.lost.clone() {
+            self.push(Kind::DropColumn((*name).to_owned()), render::drop_column(table, name));
+        }
+        for retyped in diff.retyped.iter().filter(|r| r.drops_default) {
+            self.push(Kind::Plain, render::set_default(table, &retyped.column.name, None));
+        }
+        if !diff.retyped.is_empty() {
+            let (step, origins) = render::retype(table, &diff.retyped);
+            let columns = diff.retyped.iter().map(|r| {
+                (r.column.name.clone(), r.using.clone(), render::type_text(&r.column.type_name))
+            });
+            self.actions.push(Action { step, kind: Kind::Retype(columns.collect()), origins });
+        }
+        for column in &new {
+            let (step, origins) = render::add_column(table, column);
+            self.actions.push(Action { step, kind: Kind::Plain, origins });
+        }
+        for name in &diff.nullable {
+            self.push_for(name, Some("nullable"), render::drop_not_null(table, name));
+        }
+        for (name, default) in &diff.defaults {
+            self.push_for(name, Some("default"), render::set_default(table, name, *default));
+        }
+        for (column, text) in &diff.comments {
+            self.push(Kind::Plain, render::comment(table, *column, *text));
+        }
+        if writes_rows {
+            self.rows(change, change.owned.as_ref());
+        }
+        let filled_later = new.iter().filter(|c| !c.nullable && !render::is_filled(c)).map(|c| (c.name.as_str(), true));
+        self.not_null = diff.not_null.iter().map(|name| (*name, false)).chain(filled_later).collect();
+        if !self.not_null.is_empty() {
+            if self.actions.iter().any(|action| action.kind == Kind::Rows) {
+                self.push(Kind::Plain, render::constraints_now());
+            }
+            let names: Vec<&str> = self.not_null.iter().map(|(name, _)| *name).collect();
+            let step = render::set_not_null(table, &names).hazard(Hazard::ScansTable);
+            self.push(Kind::NotNull(names.iter().map(|&name| name.to_owned()).collect()), step);
+        }
+        for check in helpful {
+            self.push(Kind::DropCheck(check.column.clone()), render::drop_check(table, &check.name));
+        }
+        for (index, definition) in rebuilt {
+            self.push(Kind::CreateIndex(index.clone()), render::create_index(&definition));
+        }
+    }
+
+    /// Only null is forbidden: a check is made, validated beside the writers, and lets the rest be short.
+    fn online(&mut self, change: &'a TableChange, diff: &Diff<'a>) {
+        let table = &change.desired.name;
+        self.online = true;
+        self.not_null = diff.not_null.iter().map(|name| (*name, false)).collect();
+        for name in &diff.not_null {
+            let column = || (*name).to_owned();
+            self.push(Kind::AddCheck(column()), render::add_check(table, name));
+            self.push(Kind::ValidateCheck(column()), render::validate_check(table, name));
+            self.push(Kind::NotNull(vec![column()]), render::set_not_null(table, &[name]));
+            self.push(Kind::DropCheck(column()), render::drop_check(table, &render::check_name(name)));
+        }
+    }
+
+    fn extension<'c>(&mut self, change: &TableChange, mut columns: impl Iterator<Item = &'c ColumnSpec>) {
+        if change.create_vector_extension && columns.any(|column| is_pgvector(&column.type_name)) {
+            self.push(Kind::Shared(SharedObject::Extension), render::create_extension());
+        }
+    }
+
+    /// Whether rows have to be looked at.
+    fn writes_rows(&self, change: &TableChange, diff: &Diff<'_>) -> bool {
+        let digest = |rows: &Option<DeclaredRows>| rows.as_ref().filter(|r| r.count() > 0).map(|r| r.digest.clone());
+        let named = |name: &str| {
+            change.rows.iter().flat_map(|rows| &rows.groups).any(|group| group.columns.iter().any(|c| c == name))
+        };
+        change.rows_drifted
+            || digest(&change.rows) != digest(&change.owned)
+            || diff.retyped.iter().any(|r| named(&r.column.name))
+            || diff.recreated.iter().chain(&diff.added).any(|c| named(&c.name))
+    }
+
+    fn rows(&mut self, change: &TableChange, owned: Option<&DeclaredRows>) {
+        let rows = RowChange { table: &change.desired, owned, declared: change.rows.as_ref(), force: change.force_destroy };
+        for step in rows::steps(&rows) {
+            self.push(Kind::Rows, step);
+        }
+    }
+
+    fn push(&mut self, kind: Kind, step: Step) {
+        self.actions.push(Action { step, kind, origins: Vec::new() });
+    }
+
+    /// A statement that is about one attribute of one column.
+    fn push_for(&mut self, column: &str, part: Option<&'static str>, step: Step) {
+        let origin = Origin { at: 0..step.sql.chars().count(), column: column.to_owned(), part };
+        self.actions.push(Action { step, kind: Kind::Plain, origins: vec![origin] });
+    }
+}
+
+fn is_pgvector(spelling: &str) -> bool {
+    PgType::parse(spelling).is_ok_and(|parsed| parsed.is_pgvector())
+}
+
+/// The vector indexes that cannot stay, with the definition that they get: those on a column that goes and comes back,
+/// and those whose operator class is not for the column's new type.
+fn rebuilt_indexes<'a>(observed: &'a ObservedTable, diff: &Diff<'_>) -> Vec<(&'a DependentIndex, String)> {
+    let new_type = |column: &String| {
+        let kept = diff.retyped.iter().map(|r| r.column).chain(diff.recreated.iter().copied());
+        kept.into_iter().find(|c| &c.name == column).and_then(|c| PgType::parse(&c.type_name).ok())
+    };
+    let mut rebuilt = Vec::new();
+    for index in &observed.vector_indexes {
+        let goes = index.columns.iter().any(|column| diff.dropped.iter().any(|c| &c.name == column));
+        if goes {
+            continue;
+        }
+        let types: Vec<PgType> = index.columns.iter().filter_map(new_type).collect();
+        let recreated = index.columns.iter().any(|column| diff.recreated.iter().any(|c| &c.name == column));
+        let Some(to) = types.first() else { continue };
+        let operators = index.vector_types();
+        let misfit = index.is_plain() && operators.iter().any(|name| *name != to.name());
+        if !(recreated || misfit) {
+            continue;
+        }
+        match (to.is_pgvector(), index.is_plain()) {
+            (true, true) => rebuilt.push((index, index.definition_for(to.name()))),
+            (true, false) => rebuilt.push((index, index.definition.clone())),
+            // No vector any more: the server says that an index is in the way, or drops it with the column.
+            (false, _) => {}
+        }
+    }
+    rebuilt
+}

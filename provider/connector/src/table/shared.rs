@@ -1,0 +1,88 @@
+//! Objects that many tables use: the schema and the extension `vector`.
+//!
+//! Each is looked for first, which takes no right, and made in a short transaction of its own. Whoever else makes the same
+//! object at the same time waits its turn; an error that still says that it is there already is followed by another look.
+//!
+//! **Invariant:** nothing here is ever dropped, and what is there is left as it is.
+
+use tokio_postgres::types::{ToSql, Type};
+
+use super::script::{Action, Kind, Script, SharedObject};
+use crate::database::{Retries, Session, is_transient};
+use crate::error::{Blame, Error};
+use crate::spec::TableSpec;
+
+/// The advisory lock under which shared objects are made, the same in every process: "pg shared" in ASCII.
+const TURN: i64 = 0x7067_2073_6861_7265;
+
+const EXTENSION_RIGHTS: &str = "The user that the connection logs in with may not create the extension. Amazon RDS and \
+    Aurora: a member of rds_superuser has to. Google Cloud SQL: a member of cloudsqlsuperuser. Azure: add VECTOR to the \
+    server parameter azure.extensions first. Supabase: enable \"vector\" under Database > Extensions. Neon: the role that \
+    owns the database has to. Elsewhere: have an administrator run `create extension vector` in this database once, and \
+    set create_vector_extension = false if you like.";
+
+const EXTENSION_MISSING: &str = "pgvector is not installed on the server. Install its package there (for example \
+    postgresql-18-pgvector, or the image pgvector/pgvector), or choose a service that offers it.";
+
+/// Makes what the script needs and is not there.
+pub(super) async fn ensure(session: &mut Session, table: &TableSpec, script: &Script<'_>) -> Result<(), Error> {
+    for action in &script.actions {
+        let Kind::Shared(object) = action.kind else { continue };
+        let scope = session.scope().clone();
+        let mut retries = Retries::new(&scope);
+        loop {
+            let Err(error) = make(session, table, object, action).await else { break };
+            let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06"));
+            if !((there_already || is_transient(&error)) && retries.again(&error).await) {
+                return Err(scope.explain(explain(error, object)));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn make(session: &mut Session, table: &TableSpec, object: SharedObject, action: &Action) -> Result<(), Error> {
+    let doing = match object {
+        SharedObject::Schema => format!("create schema {}", crate::name::quote_ident(&table.name.schema)),
+        SharedObject::Extension => "create extension vector".to_owned(),
+    };
+    let failed = |error| Error::postgres(&*doing, &error);
+    let look = match object {
+        SharedObject::Schema => "select exists (select from pg_catalog.pg_namespace where nspname = $1)",
+        SharedObject::Extension => "select exists (select from pg_catalog.pg_extension where extname = $1)",
+    };
+    let name = match object {
+        SharedObject::Schema => table.name.schema.as_str(),
+        SharedObject::Extension => "vector",
+    };
+    let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
+    let there: bool =
+        session.query_typed_one(look, &parameters).await.and_then(|row| row.try_get(0)).map_err(failed)?;
+    if there {
+        return Ok(());
+    }
+    let transaction = session.begin().await?;
+    transaction.query_typed("select pg_catalog.pg_advisory_xact_lock($1)", &[(&TURN, Type::INT8)]).await.map_err(failed)?;
+    let there: bool =
+        transaction.query_typed_one(look, &parameters).await.and_then(|row| row.try_get(0)).map_err(failed)?;
+    if !there {
+        transaction
+            .batch_execute(&action.step.sql)
+            .await
+            .map_err(|error| failed(error).statement(&*action.step.sql))?;
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+fn explain(error: Error, object: SharedObject) -> Error {
+    let says = |text| error.message().contains(text);
+    match (object, error.sqlstate()) {
+        (SharedObject::Extension, Some("42501")) => error.advice(EXTENSION_RIGHTS),
+        (SharedObject::Extension, Some("0A000" | "58P01" | "42704")) if says("vector") => error.advice(EXTENSION_MISSING),
+        (SharedObject::Schema, Some("42501")) => error
+            .blame(Blame::Attribute("schema_name"))
+            .advice("Have an administrator create the schema, or grant the create right on the database."),
+        (SharedObject::Schema, _) => error.blame(Blame::Attribute("schema_name")),
+        _ => error,
+    }
+}

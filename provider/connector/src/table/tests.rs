@@ -1,0 +1,629 @@
+//! What a change takes, as one table: pairs of declarations and the statements between them.
+
+use serde_json::{Value, json};
+
+use super::{TableChange, TablePlan, plan};
+use crate::catalog::{DependentIndex, NotNullCheck, ObservedColumn, ObservedTable, RelationKind};
+use crate::error::{Blame, RowLabel};
+use crate::name::TableName;
+use crate::pg_type::PgType;
+use crate::rows::{self, DeclaredRows};
+use crate::spec::{ColumnSpec, ManagedBy, TableSpec};
+use crate::step::{Hazard, Lock};
+
+/// A column as `type [not null] [default …] [-- comment]`.
+fn column(name: &str, text: &str) -> ColumnSpec {
+    let (text, comment) = text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
+    let (text, default) = text.split_once(" default ").map_or((text, None), |(text, d)| (text, Some(d.to_owned())));
+    let (text, nullable) = text.strip_suffix(" not null").map_or((text, true), |text| (text, false));
+    ColumnSpec { name: name.to_owned(), type_name: text.to_owned(), nullable, default, comment }
+}
+
+/// A table with the key `id bigint` and these columns.
+fn table(columns: &[(&str, &str)]) -> TableSpec {
+    let id = column("id", "bigint not null");
+    TableSpec {
+        name: TableName::new("public", "t"),
+        managed_by: ManagedBy::System,
+        comment: None,
+        columns: std::iter::once(id).chain(columns.iter().map(|(name, text)| column(name, text))).collect(),
+        primary_key: vec!["id".to_owned()],
+    }
+}
+
+/// The table as a server would show it right after it was made as declared.
+fn observed(table: &TableSpec) -> ObservedTable {
+    let server = |c: &ColumnSpec| ObservedColumn {
+        name: c.name.clone(),
+        type_name: PgType::parse(&c.type_name).unwrap().to_string(),
+        nullable: c.nullable,
+        default: c.default.as_ref().map(|text| format!("server({text})")),
+        generated: false,
+        comment: c.comment.clone(),
+        spelled: None,
+    };
+    ObservedTable {
+        oid: 1,
+        kind: RelationKind::Table,
+        columns: table.columns.iter().map(server).collect(),
+        primary_key: table.primary_key.clone(),
+        comment: table.comment.clone(),
+        vector_indexes: Vec::new(),
+        not_null_checks: Vec::new(),
+    }
+}
+
+fn change(prior: Option<&TableSpec>, desired: &TableSpec) -> TableChange {
+    TableChange {
+        desired: desired.clone(),
+        prior: prior.cloned(),
+        observed: prior.map(observed),
+        rows: None,
+        owned: None,
+        rows_drifted: false,
+        force_destroy: false,
+        create_vector_extension: true,
+    }
+}
+
+fn declare(table: &TableSpec, rows: &Value) -> Option<DeclaredRows> {
+    let rows: Vec<_> = rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
+    let rows: Vec<_> = rows.into_iter().enumerate().map(|(i, row)| (RowLabel::Index(i), row)).collect();
+    Some(rows::declare(table, &rows).unwrap())
+}
+
+fn sql(plan: &TablePlan) -> Vec<&str> {
+    assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
+    plan.steps.iter().map(|step| step.sql.as_str()).collect()
+}
+
+/// The statements between two tables that differ in these columns.
+fn between(prior: &[(&str, &str)], desired: &[(&str, &str)]) -> TablePlan {
+    plan(&change(Some(&table(prior)), &table(desired)))
+}
+
+const LOCK: &str = "lock table public.t in access exclusive mode";
+
+#[test]
+fn a_new_table_is_one_statement_after_what_it_needs() {
+    let mut spec = table(&[("e", "vector(3)"), ("n", "DECIMAL(10,2) not null default 0 -- the price"), ("d", "timestamptz default now()")]);
+    spec.name = TableName::new("My App", "t");
+    spec.comment = Some("it's ours".to_owned());
+    spec.columns.push(column("order", "text[] default '{}'"));
+    spec.columns.push(column("k", "int default 1 + 1"));
+    spec.columns.push(column("größe", "\"Mood\""));
+    spec.primary_key = vec!["id".to_owned()];
+    let decided = plan(&change(None, &spec));
+    assert_eq!(
+        sql(&decided),
+        [
+            "create schema if not exists \"My App\"",
+            "create extension if not exists vector",
+            "create table \"My App\".t (id bigint not null, e vector(3), n numeric(10,2) default 0 not null, \
+             d timestamp with time zone default now(), \"order\" text[] default '{}', k integer default (1 + 1), \
+             \"größe\" \"Mood\", primary key (id))",
+            "comment on table \"My App\".t is 'it''s ours'",
+            "comment on column \"My App\".t.n is 'the price'",
+        ]
+    );
+    let skippable: Vec<bool> = decided.steps.iter().map(|step| step.skippable).collect();
+    assert_eq!(skippable, [true, true, false, false, false]);
+    assert!(decided.steps.iter().all(|step| step.hazards.is_empty()));
+}
+
+#[test]
+fn what_a_new_table_does_not_need_is_left_out() {
+    assert_eq!(
+        sql(&plan(&change(None, &table(&[("a", "text")])))),
+        ["create table public.t (id bigint not null, a text, primary key (id))"]
+    );
+    let vectors = TableChange { create_vector_extension: false, ..change(None, &table(&[("e", "vector(3)")])) };
+    assert_eq!(sql(&plan(&vectors)).len(), 1);
+    let user = TableSpec { managed_by: ManagedBy::User, ..table(&[("e", "vector(3)")]) };
+    assert_eq!(sql(&plan(&change(None, &user))), [""; 0]);
+}
+
+#[test]
+fn edits_of_one_column() {
+    let cases: [(&[(&str, &str)], &[(&str, &str)], &[&str]); 37] = [
+        // Nothing.
+        (&[("a", "text")], &[("a", "text")], &[]),
+        (&[("a", "text"), ("b", "int")], &[("b", "INT4"), ("a", " Text ")], &[]),
+        (&[("a", "varchar(3) not null default 'x' -- c")], &[("a", "character varying(3) not null default 'x' -- c")], &[]),
+        // Columns come and go.
+        (&[], &[("a", "text")], &["alter table public.t add column a text"]),
+        (&[], &[("a", "text default 'x'")], &["alter table public.t add column a text default 'x'"]),
+        (&[], &[("a", "int not null default 0")], &["alter table public.t add column a integer default 0 not null"]),
+        (
+            &[],
+            &[("a", "int not null")],
+            &["alter table public.t add column a integer", "alter table public.t alter column a set not null"],
+        ),
+        (
+            &[],
+            &[("a", "int not null default null")],
+            &["alter table public.t add column a integer default null", "alter table public.t alter column a set not null"],
+        ),
+        (
+            &[],
+            &[("a", "text -- c"), ("b", "uuid default gen_random_uuid()")],
+            &[
+                "alter table public.t add column a text",
+                "alter table public.t add column b uuid default gen_random_uuid()",
+                "comment on column public.t.a is 'c'",
+            ],
+        ),
+        (&[("a", "text")], &[], &[LOCK, "alter table public.t drop column a"]),
+        (
+            &[("a", "text"), ("b", "text not null -- x")],
+            &[("c", "text")],
+            &[
+                LOCK,
+                "alter table public.t drop column a",
+                "alter table public.t drop column b",
+                "alter table public.t add column c text",
+            ],
+        ),
+        // Types.
+        (&[("a", "int")], &[("a", "bigint")], &["alter table public.t alter column a type bigint using a::bigint"]),
+        (
+            &[("a", "text")],
+            &[("a", "varchar(3)")],
+            &["alter table public.t alter column a type character varying(3) using a::character varying"],
+        ),
+        (
+            &[("a", "int"), ("b", "text")],
+            &[("a", "text"), ("b", "int")],
+            &["alter table public.t alter column a type text using a::text, alter column b type integer using b::integer"],
+        ),
+        (
+            &[("a", "text default '1'")],
+            &[("a", "int default 1")],
+            &[
+                "alter table public.t alter column a drop default",
+                "alter table public.t alter column a type integer using a::integer",
+                "alter table public.t alter column a set default 1",
+            ],
+        ),
+        (
+            &[("a", "text default '1'")],
+            &[("a", "int default '1'")],
+            &[
+                "alter table public.t alter column a drop default",
+                "alter table public.t alter column a type integer using a::integer",
+                "alter table public.t alter column a set default '1'",
+            ],
+        ),
+        (
+            &[("a", "text default '1'")],
+            &[("a", "int")],
+            &[
+                "alter table public.t alter column a drop default",
+                "alter table public.t alter column a type integer using a::integer",
+            ],
+        ),
+        (
+            &[("a", "text")],
+            &[("a", "int default 1")],
+            &["alter table public.t alter column a type integer using a::integer", "alter table public.t alter column a set default 1"],
+        ),
+        // Null.
+        (&[("a", "text not null")], &[("a", "text")], &["alter table public.t alter column a drop not null"]),
+        (
+            &[("a", "text")],
+            &[("a", "text not null")],
+            &[
+                "alter table public.t add constraint terraform_pg_not_null_ca978112ca1bbdca check (a is not null) not valid",
+                "alter table public.t validate constraint terraform_pg_not_null_ca978112ca1bbdca",
+                "alter table public.t alter column a set not null",
+                "alter table public.t drop constraint if exists terraform_pg_not_null_ca978112ca1bbdca",
+            ],
+        ),
+        (
+            &[("a", "text"), ("b", "text")],
+            &[("a", "text not null"), ("b", "text not null -- x")],
+            &[
+                "comment on column public.t.b is 'x'",
+                "alter table public.t alter column a set not null, alter column b set not null",
+            ],
+        ),
+        (
+            &[("a", "int")],
+            &[("a", "bigint not null")],
+            &[
+                "alter table public.t alter column a type bigint using a::bigint",
+                "alter table public.t alter column a set not null",
+            ],
+        ),
+        (
+            &[("a", "int not null"), ("b", "int")],
+            &[("a", "int"), ("b", "int not null"), ("c", "int not null")],
+            &[
+                "alter table public.t add column c integer",
+                "alter table public.t alter column a drop not null",
+                "alter table public.t alter column b set not null, alter column c set not null",
+            ],
+        ),
+        // Defaults.
+        (&[("a", "text")], &[("a", "text default 'x'")], &["alter table public.t alter column a set default 'x'"]),
+        (&[("a", "text default 'x'")], &[("a", "text default 'y'")], &["alter table public.t alter column a set default 'y'"]),
+        (&[("a", "text default 'x'")], &[("a", "text")], &["alter table public.t alter column a drop default"]),
+        (&[("a", "text default 'x'")], &[("a", "text default null")], &["alter table public.t alter column a set default null"]),
+        (&[("a", "text")], &[("a", "text default NULL")], &[]),
+        (&[("a", "int default 1")], &[("a", "int default 1 + 1")], &["alter table public.t alter column a set default (1 + 1)"]),
+        // The server's own form of a default is no difference.
+        (&[("a", "text default 'x'")], &[("a", "text default server('x')")], &[]),
+        // Comments.
+        (&[("a", "text")], &[("a", "text -- x")], &["comment on column public.t.a is 'x'"]),
+        (&[("a", "text -- x")], &[("a", "text -- it's \\")], &["comment on column public.t.a is E'it''s \\\\'"]),
+        (&[("a", "text -- x")], &[("a", "text")], &["comment on column public.t.a is null"]),
+        (&[("a", "text -- x")], &[("a", "text -- ")], &["comment on column public.t.a is null"]),
+        (&[("a", "text")], &[("a", "text -- ")], &[]),
+        // Vectors.
+        (
+            &[],
+            &[("e", "vector(3)")],
+            &["create extension if not exists vector", "alter table public.t add column e vector(3)"],
+        ),
+        (&[("e", "vector(3)")], &[("e", "vector(3)"), ("f", "halfvec(3)")], &["alter table public.t add column f halfvec(3)"]),
+    ];
+    for (prior, desired, steps) in cases {
+        assert_eq!(sql(&between(prior, desired)), steps, "{prior:?} to {desired:?}");
+    }
+}
+
+#[test]
+fn what_was_never_ours_is_left_alone() {
+    let mut spec = table(&[("a", "text")]);
+    let mut live = observed(&spec);
+    live.comment = Some("theirs".to_owned());
+    live.columns[1].default = Some("'theirs'::text".to_owned());
+    live.columns[1].comment = Some("theirs".to_owned());
+    live.columns.push(ObservedColumn { name: "extra".to_owned(), ..live.columns[1].clone() });
+    for prior in [None, Some(spec.clone())] {
+        let change = TableChange { prior, observed: Some(live.clone()), ..change(None, &spec) };
+        assert_eq!(sql(&plan(&change)), [""; 0]);
+    }
+    // After an import, what the configuration sets is compared with what is there.
+    spec.comment = Some("theirs".to_owned());
+    spec.columns[1] = column("a", "text default 'theirs'::text -- theirs");
+    let imported = TableChange { prior: None, observed: Some(live.clone()), ..change(None, &spec) };
+    assert_eq!(sql(&plan(&imported)), [""; 0]);
+    // A column that was added by somebody else and is declared now is compared like any other.
+    spec.columns.push(column("extra", "int"));
+    let declared = TableChange { prior: None, observed: Some(live), ..change(None, &spec) };
+    assert_eq!(sql(&plan(&declared)), ["alter table public.t alter column extra type integer using extra::integer"]);
+}
+
+#[test]
+fn the_comment_of_the_table() {
+    let with = |comment: Option<&str>| TableSpec { comment: comment.map(str::to_owned), ..table(&[]) };
+    for (prior, desired, steps) in [
+        (None, Some("x"), vec!["comment on table public.t is 'x'"]),
+        (Some("x"), Some("y"), vec!["comment on table public.t is 'y'"]),
+        (Some("x"), None, vec!["comment on table public.t is null"]),
+        (Some("x"), Some("x"), vec![]),
+        (None, Some(""), vec![]),
+        (None, None, vec![]),
+    ] {
+        assert_eq!(sql(&plan(&change(Some(&with(prior)), &with(desired)))), steps, "{prior:?} to {desired:?}");
+    }
+}
+
+#[test]
+fn drift_is_put_right() {
+    let spec = table(&[("a", "text not null default 'x' -- c"), ("b", "int")]);
+    let cases: [(fn(&mut ObservedTable), &[&str]); 7] = [
+        (|t| t.columns[1].type_name = "integer".to_owned(), &[
+            "alter table public.t alter column a drop default",
+            "alter table public.t alter column a type text using a::text",
+            "alter table public.t alter column a set default 'x'",
+        ]),
+        (|t| drop(t.columns.remove(2)), &["alter table public.t add column b integer"]),
+        (|t| t.columns[2].nullable = false, &["alter table public.t alter column b drop not null"]),
+        (|t| t.columns[1].comment = None, &["comment on column public.t.a is 'c'"]),
+        (|t| t.columns[1].comment = Some("other".to_owned()), &["comment on column public.t.a is 'c'"]),
+        (|t| t.columns.reverse(), &[]),
+        (|t| t.columns[2].default = Some("5".to_owned()), &[]),
+    ];
+    for (drift, steps) in cases {
+        let mut live = observed(&spec);
+        drift(&mut live);
+        let change = TableChange { observed: Some(live), ..change(Some(&spec), &spec) };
+        assert_eq!(sql(&plan(&change)), steps);
+    }
+    // A drifted default is said by the prior declaration, as a refresh leaves it.
+    let mut refreshed = spec.clone();
+    refreshed.columns[1].default = Some("'drifted'::text".to_owned());
+    let change = TableChange { prior: Some(refreshed), ..change(Some(&spec), &spec) };
+    assert_eq!(sql(&plan(&change)), ["alter table public.t alter column a set default 'x'"]);
+}
+
+#[test]
+fn hazards_and_locks_are_said() {
+    use Hazard::{BlocksWrites, DestroysData, RewritesTable, ScansTable};
+    for (prior, desired, expected) in [
+        (&[("a", "int")][..], &[("a", "bigint")][..], vec![(Lock::AccessExclusive, vec![RewritesTable])]),
+        (&[("a", "varchar(3)")], &[("a", "varchar(5)")], vec![(Lock::AccessExclusive, vec![])]),
+        (&[("a", "varchar(3)")], &[("a", "text")], vec![(Lock::AccessExclusive, vec![])]),
+        (&[("a", "numeric(5,2)")], &[("a", "numeric(7,2)")], vec![(Lock::AccessExclusive, vec![])]),
+        (&[("a", "timestamptz")], &[("a", "date")], vec![(Lock::AccessExclusive, vec![RewritesTable, DestroysData])]),
+        (
+            &[("a", "text")],
+            &[],
+            vec![(Lock::AccessExclusive, vec![]), (Lock::AccessExclusive, vec![DestroysData])],
+        ),
+        (&[], &[("a", "uuid default gen_random_uuid()")], vec![(Lock::AccessExclusive, vec![RewritesTable])]),
+        (&[], &[("a", "timestamptz default now()")], vec![(Lock::AccessExclusive, vec![])]),
+        (&[("a", "text")], &[("a", "text -- c")], vec![(Lock::ShareUpdateExclusive, vec![])]),
+        (
+            &[("a", "text")],
+            &[("a", "text not null")],
+            vec![
+                (Lock::AccessExclusive, vec![]),
+                (Lock::ShareUpdateExclusive, vec![ScansTable]),
+                (Lock::AccessExclusive, vec![]),
+                (Lock::AccessExclusive, vec![]),
+            ],
+        ),
+        (
+            &[],
+            &[("a", "text not null")],
+            vec![(Lock::AccessExclusive, vec![]), (Lock::AccessExclusive, vec![ScansTable])],
+        ),
+    ] {
+        let decided = between(prior, desired);
+        let steps: Vec<_> = decided.steps.into_iter().map(|step| (step.lock, step.hazards)).collect();
+        assert_eq!(steps, expected, "{prior:?} to {desired:?}");
+    }
+    let index = super::render::create_index("create index");
+    assert_eq!((index.lock, index.hazards), (Lock::Share, vec![ScansTable, BlocksWrites]));
+}
+
+#[test]
+fn types_without_a_cast_are_refused_or_made_anew() {
+    for (from, to) in [("bigint", "uuid"), ("vector(3)", "vector(4)"), ("boolean not null", "date not null")] {
+        let (prior, desired) = (table(&[("a", from)]), table(&[("a", to)]));
+        let refused = plan(&change(Some(&prior), &desired));
+        assert_eq!(refused.steps, []);
+        assert_eq!(refused.refusals.len(), 1);
+        assert_eq!(refused.refusals[0].blamed(), Some(&Blame::Column("a".to_owned(), Some("type"))));
+        assert!(refused.refusals[0].advised().unwrap().contains("force_destroy"));
+    }
+    let (prior, desired) = (table(&[("a", "bigint -- c")]), table(&[("a", "uuid not null -- c")]));
+    let forced = TableChange { force_destroy: true, ..change(Some(&prior), &desired) };
+    assert_eq!(
+        sql(&plan(&forced)),
+        [
+            LOCK,
+            "alter table public.t drop column a",
+            "alter table public.t add column a uuid",
+            "comment on column public.t.a is 'c'",
+            "alter table public.t alter column a set not null",
+        ]
+    );
+}
+
+#[test]
+fn a_changed_key_is_a_new_table() {
+    let prior = table(&[("a", "text not null")]);
+    let mut names = prior.clone();
+    names.primary_key = vec!["a".to_owned()];
+    let mut order = table(&[("a", "text not null")]);
+    order.primary_key = vec!["id".to_owned(), "a".to_owned()];
+    let mut reordered = order.clone();
+    reordered.primary_key.reverse();
+    let mut retyped = prior.clone();
+    retyped.columns[0].type_name = "uuid".to_owned();
+    for (from, to, replace) in [
+        (&prior, &names, "primary_key"),
+        (&prior, &order, "primary_key"),
+        (&order, &reordered, "primary_key"),
+        (&prior, &retyped, "columns"),
+    ] {
+        let decided = plan(&change(Some(from), to));
+        assert_eq!(decided.replace, [replace]);
+        assert!(decided.refusals.is_empty());
+        assert_eq!(decided.steps, plan(&change(None, to)).steps);
+    }
+    let mut alias = prior.clone();
+    alias.columns[0].type_name = "int8".to_owned();
+    assert_eq!(plan(&change(Some(&prior), &alias)).replace, [""; 0]);
+}
+
+#[test]
+fn tables_of_others_are_only_filled() {
+    let user = |columns: &[(&str, &str)]| TableSpec { managed_by: ManagedBy::User, ..table(columns) };
+    let system = table(&[("a", "text")]);
+    // They fit, or not.
+    assert_eq!(sql(&plan(&change(Some(&user(&[("a", "text")])), &user(&[("a", "text")])))), [""; 0]);
+    let mismatches: [(&[(&str, &str)], Blame, &str); 3] = [
+        (&[("a", "int")], Blame::Column("a".to_owned(), Some("type")), "column a is text and declared as int"),
+        (&[("a", "text not null")], Blame::Column("a".to_owned(), Some("nullable")), "column a is nullable"),
+        (&[("a", "text"), ("b", "text")], Blame::Column("b".to_owned(), None), "the table has no column b"),
+    ];
+    for (desired, blame, message) in mismatches {
+        for prior in [user(&[("a", "text")]), system.clone()] {
+            let refused = plan(&change(Some(&prior), &user(desired)));
+            assert_eq!(refused.refusals.len(), 1);
+            assert_eq!(refused.refusals[0].blamed(), Some(&blame));
+            assert!(refused.refusals[0].message().contains(message), "{}", refused.refusals[0].message());
+        }
+        let adopting = TableSpec { managed_by: ManagedBy::System, ..user(desired) };
+        assert_eq!(plan(&change(Some(&user(&[("a", "text")])), &adopting)).refusals.len(), 1, "taken over as it is");
+    }
+    let mut keyed = user(&[("a", "text not null")]);
+    keyed.primary_key.push("a".to_owned());
+    let refused = plan(&change(Some(&user(&[("a", "text not null")])), &keyed));
+    assert_eq!(refused.refusals[0].blamed(), Some(&Blame::Attribute("primary_key")));
+    // Handed over, either way, without a statement.
+    assert_eq!(sql(&plan(&change(Some(&system), &user(&[("a", "text")])))), [""; 0]);
+    let adopted = plan(&change(Some(&user(&[("a", "text")])), &system));
+    assert_eq!(sql(&adopted), [""; 0]);
+    assert_eq!(adopted.warnings.len(), 1);
+    // What somebody else managed is not dropped when it is no longer declared.
+    assert_eq!(sql(&plan(&change(Some(&user(&[("a", "text"), ("b", "int")])), &system))), [""; 0]);
+}
+
+#[test]
+fn other_relations_are_no_targets() {
+    let spec = table(&[]);
+    for (kind, word) in [(RelationKind::View, "a view"), (RelationKind::ForeignTable, "a foreign table")] {
+        let live = ObservedTable { kind, ..observed(&spec) };
+        let refused = plan(&TableChange { observed: Some(live), ..change(None, &spec) });
+        assert!(refused.refusals[0].message().contains(word));
+    }
+}
+
+#[test]
+fn computed_columns_are_not_altered() {
+    let spec = table(&[("a", "int not null")]);
+    let mut live = observed(&spec);
+    live.columns[1].generated = true;
+    let with = |text: &str| TableChange { observed: Some(live.clone()), ..change(Some(&spec), &table(&[("a", text)])) };
+    assert_eq!(sql(&plan(&with("int not null"))), [""; 0]);
+    for (text, part) in [("bigint not null", "type"), ("int not null default 1", "default"), ("int", "nullable")] {
+        let refused = plan(&with(text));
+        assert_eq!(refused.refusals[0].blamed(), Some(&Blame::Column("a".to_owned(), Some(part))));
+    }
+}
+
+#[test]
+fn faults_of_the_declaration_are_refusals() {
+    let mut spec = table(&[("a", "text; drop table x")]);
+    spec.primary_key.clear();
+    let refused = plan(&change(None, &spec));
+    assert_eq!((refused.refusals.len(), refused.steps.len()), (2, 0));
+}
+
+#[test]
+fn rows_are_written_between_new_columns_and_not_null() {
+    let (prior, desired) = (table(&[("a", "text")]), table(&[("a", "text"), ("b", "int not null")]));
+    let mut change = change(Some(&prior), &desired);
+    change.owned = declare(&prior, &json!([{"id": 1, "a": "x"}]));
+    change.rows = declare(&desired, &json!([{"id": 1, "a": "x", "b": 5}]));
+    let decided = plan(&change);
+    let steps = sql(&decided);
+    assert_eq!(steps[0], "alter table public.t add column b integer");
+    assert_eq!(steps[1], "lock table public.t in share row exclusive mode");
+    assert!(steps[2].starts_with("update public.t"));
+    let last = ["set constraints all immediate", "alter table public.t alter column b set not null"];
+    assert_eq!(steps[steps.len() - 2..], last);
+}
+
+#[test]
+fn rows_are_only_looked_at_when_something_about_them_changes() {
+    let spec = table(&[("a", "text"), ("b", "text")]);
+    let rows = declare(&spec, &json!([{"id": 1, "a": "x"}]));
+    let same = TableChange { rows: rows.clone(), owned: rows.clone(), ..change(Some(&spec), &spec) };
+    assert_eq!(sql(&plan(&same)), [""; 0]);
+    let writes = |change: &TableChange| plan(change).steps.iter().any(|step| step.sql.starts_with("update public.t"));
+    assert!(writes(&TableChange { rows_drifted: true, ..same.clone() }));
+    assert!(!writes(&TableChange { desired: table(&[("a", "text"), ("b", "jsonb")]), ..same.clone() }));
+    assert!(writes(&TableChange { desired: table(&[("a", "jsonb"), ("b", "text")]), ..same.clone() }));
+    assert!(writes(&TableChange { rows: declare(&spec, &json!([{"id": 1, "a": "y"}])), ..same.clone() }));
+    let gone = plan(&TableChange { rows: None, ..same });
+    assert!(sql(&gone).iter().any(|sql| sql.starts_with("delete from public.t")));
+    // With rows, null is forbidden in the one transaction.
+    let not_null = TableChange {
+        rows: declare(&spec, &json!([{"id": 1, "a": "y"}])),
+        owned: rows,
+        ..change(Some(&spec), &table(&[("a", "text not null"), ("b", "text")]))
+    };
+    assert!(sql(&plan(&not_null)).contains(&"set constraints all immediate"));
+}
+
+#[test]
+fn an_interrupted_change_is_finished_or_cleared_up() {
+    let name = super::render::check_name("a");
+    let with_check = |spec: &TableSpec, name: &str| {
+        let check = NotNullCheck { name: name.to_owned(), column: "a".to_owned() };
+        Some(ObservedTable { not_null_checks: vec![check], ..observed(spec) })
+    };
+    let (null, not_null) = (table(&[("a", "text")]), table(&[("a", "text not null")]));
+    let drop_check = format!("alter table public.t drop constraint if exists {name}");
+    // Still wanted: the same statements, of which the first is skipped.
+    let again = TableChange { observed: with_check(&null, &name), ..change(Some(&null), &not_null) };
+    let decided = plan(&again);
+    assert_eq!(sql(&decided).len(), 4);
+    assert!(decided.steps[0].skippable);
+    // No longer wanted, or done already.
+    for spec in [&null, &not_null] {
+        let change = TableChange { observed: with_check(spec, &name), ..change(Some(spec), spec) };
+        assert_eq!(sql(&plan(&change)), [drop_check.as_str()]);
+    }
+    // The column goes, and the check with it.
+    let gone = TableChange { observed: with_check(&null, &name), ..change(Some(&null), &table(&[])) };
+    assert_eq!(sql(&plan(&gone)), [LOCK, "alter table public.t drop column a"]);
+    // Of a column that was called something else then.
+    let renamed = TableChange { observed: with_check(&null, "terraform_pg_not_null_x"), ..change(Some(&null), &not_null) };
+    assert_eq!(
+        sql(&plan(&renamed)),
+        [
+            "alter table public.t alter column a set not null",
+            "alter table public.t drop constraint if exists terraform_pg_not_null_x",
+        ]
+    );
+}
+
+#[test]
+fn vector_indexes_that_cannot_follow_are_rebuilt() {
+    let prior = table(&[("e", "vector(3)"), ("f", "vector(3)")]);
+    let index = |name: &str, key: &str, column: &str| DependentIndex {
+        name: name.to_owned(),
+        columns: vec![column.to_owned()],
+        definition: format!("create index {name} on public.t using hnsw ({key}) with (m=16)"),
+    };
+    let live = ObservedTable {
+        vector_indexes: vec![
+            index("t__vector__e", "e vector_cosine_ops", "e"),
+            index("half", "((e)::halfvec(3)) halfvec_l2_ops", "e"),
+            index("t__vector__f", "f vector_cosine_ops", "f"),
+        ],
+        ..observed(&prior)
+    };
+    let with = |desired: &TableSpec| TableChange {
+        observed: Some(live.clone()),
+        force_destroy: true,
+        ..change(Some(&prior), desired)
+    };
+    assert_eq!(
+        sql(&plan(&with(&table(&[("e", "halfvec(3)"), ("f", "vector(3)")])))),
+        [
+            "drop index public.t__vector__e",
+            "alter table public.t alter column e type halfvec(3) using e::halfvec",
+            "create index t__vector__e on public.t using hnsw (e halfvec_cosine_ops) with (m=16)",
+        ]
+    );
+    assert_eq!(
+        sql(&plan(&with(&table(&[("e", "vector(3)"), ("f", "vector(4)")])))),
+        [
+            LOCK,
+            "drop index public.t__vector__f",
+            "alter table public.t drop column f",
+            "alter table public.t add column f vector(4)",
+            "create index t__vector__f on public.t using hnsw (f vector_cosine_ops) with (m=16)",
+        ]
+    );
+    // The index goes with its column.
+    assert_eq!(sql(&plan(&with(&table(&[("f", "vector(3)")])))), [LOCK, "alter table public.t drop column e"]);
+}
+
+#[test]
+fn every_plan_that_was_carried_out_is_followed_by_an_empty_one() {
+    let tables = [
+        table(&[]),
+        table(&[("a", "text")]),
+        table(&[("a", "varchar(10) not null default 'x' -- c")]),
+        table(&[("a", "int8"), ("b", "vector(3)"), ("c", "app.mood default 'sad'")]),
+        TableSpec { comment: Some("c".to_owned()), ..table(&[("b", "halfvec(3)"), ("d", "timestamptz default now()")]) },
+    ];
+    for from in &tables {
+        for to in &tables {
+            let there = TableChange { force_destroy: true, ..change(Some(from), to) };
+            assert_eq!(plan(&there).refusals.len(), 0);
+            assert_eq!(plan(&there).steps.is_empty(), from == to, "{from:?} to {to:?}");
+            assert_eq!(sql(&plan(&change(Some(to), to))), [""; 0]);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A transaction in which a table is changed: how long it waits for locks, and where it finds types.
+//!
+//! **Invariant:** a lock that is not granted soon is given up and asked for again later, so that nobody has to queue
+//! behind us for long.
+
+use std::time::Duration;
+
+use tokio_postgres::Transaction;
+
+use crate::catalog::{self, ObservedTable};
+use crate::database::{Database, Retries, Session, TableLock, is_transient};
+use crate::error::Error;
+use crate::name::{TableName, quote_idents};
+use crate::rows::pinned;
+
+/// How long a statement waits for a lock where the settings do not say.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Starts one. Types and operator classes are looked for in the table's schema, in `public`, where extensions are
+/// installed, and where the session looks for them anyway.
+pub(super) async fn begin<'s>(
+    database: &Database,
+    session: &'s mut Session,
+    lock: &TableLock,
+    doing: &str,
+) -> Result<Transaction<'s>, Error> {
+    let transaction = session.begin_locked(lock).await?;
+    let failed = |error| Error::postgres(doing, &error);
+    let mut path = vec![lock.table().schema.clone(), "public".to_owned()];
+    path.extend(catalog::extension_schemas(&transaction).await.map_err(failed)?);
+    let row = transaction
+        .query_typed_one("select pg_catalog.current_schemas(false)::text[]", &[])
+        .await
+        .map_err(failed)?;
+    path.extend(row.try_get::<_, Vec<String>>(0).map_err(failed)?);
+    let mut seen = std::collections::HashSet::new();
+    path.retain(|schema| seen.insert(schema.clone()));
+    let mut settings = vec![("search_path", quote_idents(path))];
+    if database.settings().lock_timeout.is_none() {
+        settings.push(("lock_timeout", format!("{}ms", LOCK_TIMEOUT.as_millis())));
+    }
+    let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    pinned::pin(&transaction, &settings).await.map_err(failed)?;
+    Ok(transaction)
+}
+
+/// Reads one table.
+pub(super) async fn observe(
+    transaction: &Transaction<'_>,
+    name: &TableName,
+    doing: &str,
+) -> Result<Option<ObservedTable>, Error> {
+    let mut found = catalog::read(transaction, &[name]).await.map_err(|error| Error::postgres(doing, &error))?;
+    Ok(found.remove(name))
+}
+
+/// Decides after a failed transaction whether it is run again: for the usual number of times, and where a lock was not
+/// granted, for as long as the operation may go on.
+#[derive(Debug)]
+pub(super) struct Patience<'a> {
+    scope: &'a crate::database::Scope,
+    retries: Retries<'a>,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(scope: &'a crate::database::Scope) -> Self {
+        Self { scope, retries: Retries::new(scope) }
+    }
+
+    /// Pauses and returns to try again, or returns the error that stands.
+    pub(super) async fn after(&mut self, error: Error) -> Result<(), Error> {
+        if is_transient(&error) {
+            if self.retries.again(&error).await {
+                return Ok(());
+            }
+            let waits_for_lock = error.sqlstate() == Some("55P03") && self.scope.deadline.is_some();
+            if waits_for_lock && self.scope.stopped().is_none() {
+                self.retries = Retries::new(self.scope);
+                return Ok(());
+            }
+        }
+        Err(self.scope.explain(error))
+    }
+}

@@ -1,0 +1,244 @@
+//! Looks at the live table: whether it forbids what a plan wants, what it would lose, how big it is.
+//!
+//! **Invariant:** only looks, in read-only transactions, and only at the table itself.
+
+use tokio_postgres::Transaction;
+
+use super::diff::mismatches;
+use super::loss::{self, Loss, rows_shown};
+use super::script::Script;
+use super::transaction::observe;
+use super::{TableChange, TableDrop, Warning, check, doing, hazards, probe};
+use crate::catalog::ObservedTable;
+use crate::database::{Database, Scope, Session};
+use crate::error::{Blame, Error};
+use crate::name::{TableName, quote_ident};
+use crate::rows::{self, DeclaredRows, RowGroup, key};
+use crate::spec::{ManagedBy, TableSpec};
+
+const CONSENT: &str = "Set force_destroy = true to consent to the loss, and apply that first where it is for a destroy; or \
+    declare the data here, or save it elsewhere.";
+
+/// See [`super::veto`].
+pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
+    let script = Script::of(change);
+    if !script.refusals.is_empty() {
+        return Err(script.refusals);
+    }
+    let explain = |error: Error| vec![scope.explain(error)];
+    let mut session = database.connect(scope).await.map_err(|error| vec![error])?;
+    let transaction = looking(&mut session).await.map_err(explain)?;
+    let live = observe(&transaction, &change.desired.name, &doing(change)).await.map_err(explain)?;
+    match (&change.observed, live) {
+        (None, live) => before_create(change, live.as_ref()),
+        // Apply says that it is gone.
+        (Some(_), None) => Ok(Vec::new()),
+        (Some(_), Some(live)) if !live.kind.is_table() => {
+            check::unchanged(change, Some(&live)).map_err(|error| vec![error])?;
+            Ok(Vec::new())
+        }
+        (Some(_), Some(live)) => before_change(&transaction, change, &script, &live, &explain).await,
+    }
+}
+
+fn before_create(change: &TableChange, live: Option<&ObservedTable>) -> Result<Vec<Warning>, Vec<Error>> {
+    let desired = &change.desired;
+    match (desired.managed_by, live) {
+        (ManagedBy::System, None) => Ok(Vec::new()),
+        (ManagedBy::System, Some(live)) => {
+            let error = check::exists(desired, live);
+            Ok(vec![Warning {
+                summary: "The table exists already",
+                detail: format!(
+                    "{} and is not managed here. Unless it is gone by then, apply will refuse. {}",
+                    error.message(),
+                    error.advised().unwrap_or_default().replace("Nothing was written. ", "")
+                ),
+            }])
+        }
+        (ManagedBy::User, None) => {
+            let error = check::missing(desired);
+            Ok(vec![Warning {
+                summary: "The table does not exist yet",
+                detail: format!("Now {}. Unless it is there by then, apply will refuse.", error.message()),
+            }])
+        }
+        (ManagedBy::User, Some(live)) => {
+            let errors = mismatches(desired, live, &doing(change), false);
+            if errors.is_empty() { Ok(Vec::new()) } else { Err(errors) }
+        }
+    }
+}
+
+async fn before_change(
+    transaction: &Transaction<'_>,
+    change: &TableChange,
+    script: &Script<'_>,
+    live: &ObservedTable,
+    explain: &(dyn Fn(Error) -> Vec<Error> + Sync),
+) -> Result<Vec<Warning>, Vec<Error>> {
+    let desired = &change.desired;
+    if desired.managed_by == ManagedBy::User {
+        return Ok(Vec::new());
+    }
+    if !script.replace.is_empty() {
+        let declared = change.prior.as_ref().unwrap_or(desired);
+        let loss = loss::of_table(transaction, declared, live, change.owned.as_ref()).await.map_err(explain)?;
+        return consent(&format!("replace table {}", desired.name), &loss, change.force_destroy).map_err(|e| vec![e]);
+    }
+    let (mut errors, mut warnings) = lost_columns(transaction, change, script, live).await.map_err(explain)?;
+    for (column, new) in &script.not_null {
+        let count = nulls(transaction, change, live, column, *new).await.map_err(explain)?;
+        if count > 0 {
+            errors.push(probe::holds_null(Error::new(doing(change), String::new()), desired, column, count, None));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let size = hazards::size(transaction, &desired.name, live).await;
+    let size = size.map_err(|error| explain(Error::postgres(doing(change), &error)))?;
+    warnings.extend(hazards::warnings(script, &desired.name, size));
+    Ok(warnings)
+}
+
+/// Data in columns that are dropped: errors, or with consent warnings.
+pub(super) async fn lost_columns(
+    transaction: &Transaction<'_>,
+    change: &TableChange,
+    script: &Script<'_>,
+    live: &ObservedTable,
+) -> Result<(Vec<Error>, Vec<Warning>), Error> {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    let declared = change.prior.as_ref().unwrap_or(&change.desired);
+    let keyed = TableSpec { primary_key: change.desired.primary_key.clone(), ..declared.clone() };
+    for name in &script.lost {
+        if live.column(name).is_none() {
+            continue;
+        }
+        let count = loss::of_column(transaction, &keyed, name, change.owned.as_ref()).await?;
+        if count == 0 {
+            continue;
+        }
+        let what = format!("column {name} holds data in {} that is not declared here", rows_shown(count));
+        if change.force_destroy {
+            warnings.push(Warning {
+                summary: "Data is destroyed",
+                detail: format!("In {}, {what}. It is lost with the column.", change.desired.name),
+            });
+        } else {
+            let message = format!("{what}, and would be lost with the column");
+            errors.push(Error::new(doing(change), message).advice(CONSENT).blame(Blame::Attribute("columns")));
+        }
+    }
+    Ok((errors, warnings))
+}
+
+/// How many rows would still hold null in a column after our rows are written.
+async fn nulls(
+    transaction: &Transaction<'_>,
+    change: &TableChange,
+    live: &ObservedTable,
+    column: &str,
+    new: bool,
+) -> Result<u64, Error> {
+    let condition = match live.column(column) {
+        Some(_) if !new => format!("t.{} is null", quote_ident(column)),
+        _ => "true".to_owned(),
+    };
+    let given = given(change, column);
+    rows::count_others(transaction, &change.desired, Some(&given), &condition).await
+}
+
+/// The rows that get a value in the column, or are deleted.
+fn given(change: &TableChange, column: &str) -> DeclaredRows {
+    let kinds = key::kinds(&change.desired);
+    let keys = |group: &RowGroup| {
+        let positions = key::positions(group, &change.desired.primary_key).unwrap_or_default();
+        group.rows.iter().map(|row| key::of_row(&kinds, &positions, row)).collect::<Vec<_>>()
+    };
+    let groups = |rows: &'_ Option<DeclaredRows>| rows.iter().flat_map(|rows| rows.groups.clone()).collect::<Vec<_>>();
+    let declared = groups(&change.rows);
+    let kept: std::collections::HashSet<_> = declared.iter().flat_map(keys).collect();
+    let mut given: Vec<RowGroup> =
+        declared.into_iter().filter(|group| group.columns.iter().any(|name| name == column)).collect();
+    for mut group in groups(&change.owned) {
+        let keys = keys(&group);
+        let mut at = keys.iter();
+        group.rows.retain(|_| at.next().is_some_and(|key| !kept.contains(key)));
+        given.push(group);
+    }
+    DeclaredRows { groups: given, ..DeclaredRows::default() }
+}
+
+/// See [`super::veto_drop`].
+pub(super) async fn veto_drop(
+    database: &Database,
+    scope: &Scope,
+    drop: &TableDrop,
+) -> Result<Vec<Warning>, Vec<Error>> {
+    if drop.declared.managed_by == ManagedBy::User {
+        return Ok(Vec::new());
+    }
+    let explain = |error: Error| vec![scope.explain(error)];
+    let mut session = database.connect(scope).await.map_err(|error| vec![error])?;
+    let transaction = looking(&mut session).await.map_err(explain)?;
+    let doing = format!("drop table {}", drop.declared.name);
+    let live = observe(&transaction, &drop.declared.name, &doing).await.map_err(explain)?;
+    match live {
+        Some(live) if live.kind.is_table() => before_drop(&transaction, drop, &live).await.map_err(explain),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What would be lost with the table: an error, or with consent a warning.
+pub(super) async fn before_drop(
+    transaction: &Transaction<'_>,
+    drop: &TableDrop,
+    live: &ObservedTable,
+) -> Result<Vec<Warning>, Error> {
+    let loss = loss::of_table(transaction, &drop.declared, live, drop.owned.as_ref()).await?;
+    consent(&format!("drop table {}", drop.declared.name), &loss, drop.force_destroy)
+}
+
+fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error> {
+    if loss.is_nothing() {
+        return Ok(Vec::new());
+    }
+    if force {
+        let detail = format!("To {doing} also destroys {}.", loss.shown());
+        return Ok(vec![Warning { summary: "Data is destroyed", detail }]);
+    }
+    let message = format!("it holds {}, which would be lost", loss.shown());
+    Err(Error::new(doing, message).advice(CONSENT).blame(Blame::Attribute("force_destroy")))
+}
+
+/// See [`super::read`].
+pub(super) async fn read(
+    database: &Database,
+    scope: &Scope,
+    name: &TableName,
+    rows: Option<(&TableSpec, &DeclaredRows)>,
+) -> Result<Option<(ObservedTable, Option<String>)>, Error> {
+    let mut session = database.connect(scope).await?;
+    let look = async {
+        let transaction = looking(&mut session).await?;
+        let Some(observed) = observe(&transaction, name, &format!("read table {name}")).await? else { return Ok(None) };
+        let digest = match rows {
+            Some((table, rows)) if observed.kind.is_table() => Some(rows::digest(&transaction, table, rows).await?),
+            _ => None,
+        };
+        Ok(Some((observed, digest)))
+    };
+    look.await.map_err(|error| scope.explain(error))
+}
+
+/// A transaction that cannot write.
+async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
+    let transaction = session.begin().await?;
+    transaction
+        .batch_execute("set transaction isolation level repeatable read, read only")
+        .await
+        .map_err(|error| Error::postgres("start a transaction", &error))?;
+    Ok(transaction)
+}
