@@ -159,9 +159,12 @@ impl<'a> Diff<'a> {
         self.comments.extend(comment.map(|text| (Some(name), text)));
         if live.generated && column.default.is_some() {
             self.refusals.push(
-                Error::new(super::doing(change), format!("the server computes column {name} itself, so it has no default"))
-                    .blame(Blame::Column(column.name.clone(), Some("default")))
-                    .advice("Leave the default out."),
+                Error::new(
+                    super::doing(change),
+                    format!("the server computes column {name} itself, so it has no default"),
+                )
+                .blame(Blame::Column(column.name.clone(), Some("default")))
+                .advice("Leave the default out."),
             );
             return;
         }
@@ -179,7 +182,13 @@ impl<'a> Diff<'a> {
         }
     }
 
-    fn compare_default(&mut self, prior: Option<&ColumnSpec>, column: &'a ColumnSpec, live: &ObservedColumn, retyped: bool) {
+    fn compare_default(
+        &mut self,
+        prior: Option<&ColumnSpec>,
+        column: &'a ColumnSpec,
+        live: &ObservedColumn,
+        retyped: bool,
+    ) {
         let before = prior.and_then(|p| p.default.as_deref());
         let dropped_for_type = retyped && live.default.is_some() && (before.is_some() || column.default.is_some());
         match column.default.as_deref() {
@@ -212,7 +221,8 @@ fn decide(change: &TableChange, column: &ColumnSpec, live: &ObservedColumn) -> R
         Error::new(super::doing(change), message).blame(Blame::Column(column.name.clone(), Some("type")))
     };
     if live.generated {
-        let message = format!("the server computes column {} as {}, which is not changed here", column.name, live.type_name);
+        let message =
+            format!("the server computes column {} as {}, which is not changed here", column.name, live.type_name);
         return Err(refuse(message).advice(format!("Declare type = {:?}.", live.type_name)));
     }
     let to = PgType::parse(&column.type_name).map_err(|fault| refuse(fault.message))?;

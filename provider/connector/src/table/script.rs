@@ -175,9 +175,10 @@ impl<'a> Script<'a> {
         }
         if !diff.retyped.is_empty() {
             let (step, origins) = render::retype(table, &diff.retyped);
-            let columns = diff.retyped.iter().map(|r| {
-                (r.column.name.clone(), r.using.clone(), render::type_text(&r.column.type_name))
-            });
+            let columns = diff
+                .retyped
+                .iter()
+                .map(|r| (r.column.name.clone(), r.using.clone(), render::type_text(&r.column.type_name)));
             self.actions.push(Action { step, kind: Kind::Retype(columns.collect()), origins });
         }
         for column in &new {
@@ -247,7 +248,8 @@ impl<'a> Script<'a> {
     }
 
     fn rows(&mut self, change: &TableChange, owned: Option<&DeclaredRows>) {
-        let rows = RowChange { table: &change.desired, owned, declared: change.rows.as_ref(), force: change.force_destroy };
+        let rows =
+            RowChange { table: &change.desired, owned, declared: change.rows.as_ref(), force: change.force_destroy };
         for step in rows::steps(&rows) {
             self.push(Kind::Rows, step);
         }

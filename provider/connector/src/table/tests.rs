@@ -13,7 +13,8 @@ use crate::step::{Hazard, Lock};
 
 /// A column as `type [not null] [default …] [-- comment]`.
 fn column(name: &str, text: &str) -> ColumnSpec {
-    let (text, comment) = text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
+    let (text, comment) =
+        text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
     let (text, default) = text.split_once(" default ").map_or((text, None), |(text, d)| (text, Some(d.to_owned())));
     let (text, nullable) = text.strip_suffix(" not null").map_or((text, true), |text| (text, false));
     ColumnSpec { name: name.to_owned(), type_name: text.to_owned(), nullable, default, comment }
@@ -86,7 +87,11 @@ const LOCK: &str = "lock table public.t in access exclusive mode";
 
 #[test]
 fn a_new_table_is_one_statement_after_what_it_needs() {
-    let mut spec = table(&[("e", "vector(3)"), ("n", "DECIMAL(10,2) not null default 0 -- the price"), ("d", "timestamptz default now()")]);
+    let mut spec = table(&[
+        ("e", "vector(3)"),
+        ("n", "DECIMAL(10,2) not null default 0 -- the price"),
+        ("d", "timestamptz default now()"),
+    ]);
     spec.name = TableName::new("My App", "t");
     spec.comment = Some("it's ours".to_owned());
     spec.columns.push(column("order", "text[] default '{}'"));
@@ -129,7 +134,11 @@ fn edits_of_one_column() {
         // Nothing.
         (&[("a", "text")], &[("a", "text")], &[]),
         (&[("a", "text"), ("b", "int")], &[("b", "INT4"), ("a", " Text ")], &[]),
-        (&[("a", "varchar(3) not null default 'x' -- c")], &[("a", "character varying(3) not null default 'x' -- c")], &[]),
+        (
+            &[("a", "varchar(3) not null default 'x' -- c")],
+            &[("a", "character varying(3) not null default 'x' -- c")],
+            &[],
+        ),
         // Columns come and go.
         (&[], &[("a", "text")], &["alter table public.t add column a text"]),
         (&[], &[("a", "text default 'x'")], &["alter table public.t add column a text default 'x'"]),
@@ -142,7 +151,10 @@ fn edits_of_one_column() {
         (
             &[],
             &[("a", "int not null default null")],
-            &["alter table public.t add column a integer default null", "alter table public.t alter column a set not null"],
+            &[
+                "alter table public.t add column a integer default null",
+                "alter table public.t alter column a set not null",
+            ],
         ),
         (
             &[],
@@ -174,7 +186,9 @@ fn edits_of_one_column() {
         (
             &[("a", "int"), ("b", "text")],
             &[("a", "text"), ("b", "int")],
-            &["alter table public.t alter column a type text using a::text, alter column b type integer using b::integer"],
+            &[
+                "alter table public.t alter column a type text using a::text, alter column b type integer using b::integer",
+            ],
         ),
         (
             &[("a", "text default '1'")],
@@ -205,7 +219,10 @@ fn edits_of_one_column() {
         (
             &[("a", "text")],
             &[("a", "int default 1")],
-            &["alter table public.t alter column a type integer using a::integer", "alter table public.t alter column a set default 1"],
+            &[
+                "alter table public.t alter column a type integer using a::integer",
+                "alter table public.t alter column a set default 1",
+            ],
         ),
         // Null.
         (&[("a", "text not null")], &[("a", "text")], &["alter table public.t alter column a drop not null"]),
@@ -246,11 +263,23 @@ fn edits_of_one_column() {
         ),
         // Defaults.
         (&[("a", "text")], &[("a", "text default 'x'")], &["alter table public.t alter column a set default 'x'"]),
-        (&[("a", "text default 'x'")], &[("a", "text default 'y'")], &["alter table public.t alter column a set default 'y'"]),
+        (
+            &[("a", "text default 'x'")],
+            &[("a", "text default 'y'")],
+            &["alter table public.t alter column a set default 'y'"],
+        ),
         (&[("a", "text default 'x'")], &[("a", "text")], &["alter table public.t alter column a drop default"]),
-        (&[("a", "text default 'x'")], &[("a", "text default null")], &["alter table public.t alter column a set default null"]),
+        (
+            &[("a", "text default 'x'")],
+            &[("a", "text default null")],
+            &["alter table public.t alter column a set default null"],
+        ),
         (&[("a", "text")], &[("a", "text default NULL")], &[]),
-        (&[("a", "int default 1")], &[("a", "int default 1 + 1")], &["alter table public.t alter column a set default (1 + 1)"]),
+        (
+            &[("a", "int default 1")],
+            &[("a", "int default 1 + 1")],
+            &["alter table public.t alter column a set default (1 + 1)"],
+        ),
         // The server's own form of a default is no difference.
         (&[("a", "text default 'x'")], &[("a", "text default server('x')")], &[]),
         // Comments.
@@ -265,7 +294,11 @@ fn edits_of_one_column() {
             &[("e", "vector(3)")],
             &["create extension if not exists vector", "alter table public.t add column e vector(3)"],
         ),
-        (&[("e", "vector(3)")], &[("e", "vector(3)"), ("f", "halfvec(3)")], &["alter table public.t add column f halfvec(3)"]),
+        (
+            &[("e", "vector(3)")],
+            &[("e", "vector(3)"), ("f", "halfvec(3)")],
+            &["alter table public.t add column f halfvec(3)"],
+        ),
     ];
     for (prior, desired, steps) in cases {
         assert_eq!(sql(&between(prior, desired)), steps, "{prior:?} to {desired:?}");
@@ -314,11 +347,14 @@ fn the_comment_of_the_table() {
 fn drift_is_put_right() {
     let spec = table(&[("a", "text not null default 'x' -- c"), ("b", "int")]);
     let cases: [(fn(&mut ObservedTable), &[&str]); 7] = [
-        (|t| t.columns[1].type_name = "integer".to_owned(), &[
-            "alter table public.t alter column a drop default",
-            "alter table public.t alter column a type text using a::text",
-            "alter table public.t alter column a set default 'x'",
-        ]),
+        (
+            |t| t.columns[1].type_name = "integer".to_owned(),
+            &[
+                "alter table public.t alter column a drop default",
+                "alter table public.t alter column a type text using a::text",
+                "alter table public.t alter column a set default 'x'",
+            ],
+        ),
         (|t| drop(t.columns.remove(2)), &["alter table public.t add column b integer"]),
         (|t| t.columns[2].nullable = false, &["alter table public.t alter column b drop not null"]),
         (|t| t.columns[1].comment = None, &["comment on column public.t.a is 'c'"]),
@@ -348,11 +384,7 @@ fn hazards_and_locks_are_said() {
         (&[("a", "varchar(3)")], &[("a", "text")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "numeric(5,2)")], &[("a", "numeric(7,2)")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "timestamptz")], &[("a", "date")], vec![(Lock::AccessExclusive, vec![RewritesTable, DestroysData])]),
-        (
-            &[("a", "text")],
-            &[],
-            vec![(Lock::AccessExclusive, vec![]), (Lock::AccessExclusive, vec![DestroysData])],
-        ),
+        (&[("a", "text")], &[], vec![(Lock::AccessExclusive, vec![]), (Lock::AccessExclusive, vec![DestroysData])]),
         (&[], &[("a", "uuid default gen_random_uuid()")], vec![(Lock::AccessExclusive, vec![RewritesTable])]),
         (&[], &[("a", "timestamptz default now()")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "text")], &[("a", "text -- c")], vec![(Lock::ShareUpdateExclusive, vec![])]),
@@ -556,7 +588,8 @@ fn an_interrupted_change_is_finished_or_cleared_up() {
     let gone = TableChange { observed: with_check(&null, &name), ..change(Some(&null), &table(&[])) };
     assert_eq!(sql(&plan(&gone)), [LOCK, "alter table public.t drop column a"]);
     // Of a column that was called something else then.
-    let renamed = TableChange { observed: with_check(&null, "terraform_pg_not_null_x"), ..change(Some(&null), &not_null) };
+    let renamed =
+        TableChange { observed: with_check(&null, "terraform_pg_not_null_x"), ..change(Some(&null), &not_null) };
     assert_eq!(
         sql(&plan(&renamed)),
         [
@@ -616,7 +649,10 @@ fn every_plan_that_was_carried_out_is_followed_by_an_empty_one() {
         table(&[("a", "text")]),
         table(&[("a", "varchar(10) not null default 'x' -- c")]),
         table(&[("a", "int8"), ("b", "vector(3)"), ("c", "app.mood default 'sad'")]),
-        TableSpec { comment: Some("c".to_owned()), ..table(&[("b", "halfvec(3)"), ("d", "timestamptz default now()")]) },
+        TableSpec {
+            comment: Some("c".to_owned()),
+            ..table(&[("b", "halfvec(3)"), ("d", "timestamptz default now()")])
+        },
     ];
     for from in &tables {
         for to in &tables {
