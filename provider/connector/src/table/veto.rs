@@ -81,6 +81,7 @@ async fn before_change(
     if desired.managed_by == ManagedBy::User {
         return Ok(Vec::new());
     }
+    loss::see_all(transaction, &doing(change)).await.map_err(explain)?;
     if !script.replace.is_empty() {
         let declared = change.prior.as_ref().unwrap_or(desired);
         let loss = loss::of_table(transaction, declared, live, change.owned.as_ref()).await.map_err(explain)?;
@@ -203,8 +204,10 @@ pub(super) async fn before_drop(
     drop: &TableDrop,
     live: &ObservedTable,
 ) -> Result<Vec<Warning>, Error> {
+    let doing = format!("drop table {}", drop.declared.name);
+    loss::see_all(transaction, &doing).await?;
     let loss = loss::of_table(transaction, &drop.declared, live, drop.owned.as_ref()).await?;
-    consent(&format!("drop table {}", drop.declared.name), &loss, drop.force_destroy)
+    consent(&doing, &loss, drop.force_destroy)
 }
 
 fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error> {
