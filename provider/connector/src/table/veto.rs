@@ -16,8 +16,11 @@ use crate::name::{TableName, quote_ident};
 use crate::rows::{self, DeclaredRows, RowGroup, key};
 use crate::spec::{ManagedBy, TableSpec};
 
-const CONSENT: &str = "Set force_destroy = true to consent to the loss, and apply that first where it is for a destroy; or \
-    declare the data here, or save it elsewhere.";
+const CONSENT: &str =
+    "Set force_destroy = true to consent to the loss; or declare the data here, or save it elsewhere first.";
+
+const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
+    the data here, or save it elsewhere first.";
 
 /// See [`super::veto`].
 pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
@@ -219,7 +222,7 @@ fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error>
         return Ok(vec![Warning { summary: "Data is destroyed", detail }]);
     }
     let message = format!("it holds {}, which would be lost", loss.shown());
-    Err(Error::new(doing, message).advice(CONSENT).blame(Blame::Attribute("force_destroy")))
+    Err(Error::new(doing, message).advice(CONSENT_FIRST).blame(Blame::Attribute("force_destroy")))
 }
 
 /// See [`super::read`].
