@@ -11,6 +11,12 @@ use crate::rows::{self, DeclaredRows};
 use crate::spec::{ColumnSpec, ManagedBy, TableSpec};
 use crate::step::{Hazard, Lock};
 
+/// The columns but the key, as name and text.
+type Columns<'a> = &'a [(&'a str, &'a str)];
+
+/// Something that happens to a table.
+type Drift = fn(&mut ObservedTable);
+
 /// A column as `type [not null] [default …] [-- comment]`.
 fn column(name: &str, text: &str) -> ColumnSpec {
     let (text, comment) =
@@ -67,10 +73,10 @@ fn change(prior: Option<&TableSpec>, desired: &TableSpec) -> TableChange {
     }
 }
 
-fn declare(table: &TableSpec, rows: &Value) -> Option<DeclaredRows> {
+fn declare(table: &TableSpec, rows: &Value) -> DeclaredRows {
     let rows: Vec<_> = rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
     let rows: Vec<_> = rows.into_iter().enumerate().map(|(i, row)| (RowLabel::Index(i), row)).collect();
-    Some(rows::declare(table, &rows).unwrap())
+    rows::declare(table, &rows).unwrap()
 }
 
 fn sql(plan: &TablePlan) -> Vec<&str> {
@@ -130,7 +136,7 @@ fn what_a_new_table_does_not_need_is_left_out() {
 
 #[test]
 fn edits_of_one_column() {
-    let cases: [(&[(&str, &str)], &[(&str, &str)], &[&str]); 37] = [
+    let cases: [(Columns<'_>, Columns<'_>, &[&str]); 37] = [
         // Nothing.
         (&[("a", "text")], &[("a", "text")], &[]),
         (&[("a", "text"), ("b", "int")], &[("b", "INT4"), ("a", " Text ")], &[]),
@@ -346,7 +352,7 @@ fn the_comment_of_the_table() {
 #[test]
 fn drift_is_put_right() {
     let spec = table(&[("a", "text not null default 'x' -- c"), ("b", "int")]);
-    let cases: [(fn(&mut ObservedTable), &[&str]); 7] = [
+    let cases: [(Drift, &[&str]); 7] = [
         (
             |t| t.columns[1].type_name = "integer".to_owned(),
             &[
@@ -469,7 +475,7 @@ fn tables_of_others_are_only_filled() {
     let system = table(&[("a", "text")]);
     // They fit, or not.
     assert_eq!(sql(&plan(&change(Some(&user(&[("a", "text")])), &user(&[("a", "text")])))), [""; 0]);
-    let mismatches: [(&[(&str, &str)], Blame, &str); 3] = [
+    let mismatches: [(Columns<'_>, Blame, &str); 3] = [
         (&[("a", "int")], Blame::Column("a".to_owned(), Some("type")), "column a is text and declared as int"),
         (&[("a", "text not null")], Blame::Column("a".to_owned(), Some("nullable")), "column a is nullable"),
         (&[("a", "text"), ("b", "text")], Blame::Column("b".to_owned(), None), "the table has no column b"),
@@ -532,8 +538,8 @@ fn faults_of_the_declaration_are_refusals() {
 fn rows_are_written_between_new_columns_and_not_null() {
     let (prior, desired) = (table(&[("a", "text")]), table(&[("a", "text"), ("b", "int not null")]));
     let mut change = change(Some(&prior), &desired);
-    change.owned = declare(&prior, &json!([{"id": 1, "a": "x"}]));
-    change.rows = declare(&desired, &json!([{"id": 1, "a": "x", "b": 5}]));
+    change.owned = Some(declare(&prior, &json!([{"id": 1, "a": "x"}])));
+    change.rows = Some(declare(&desired, &json!([{"id": 1, "a": "x", "b": 5}])));
     let decided = plan(&change);
     let steps = sql(&decided);
     assert_eq!(steps[0], "alter table public.t add column b integer");
@@ -546,19 +552,19 @@ fn rows_are_written_between_new_columns_and_not_null() {
 #[test]
 fn rows_are_only_looked_at_when_something_about_them_changes() {
     let spec = table(&[("a", "text"), ("b", "text")]);
-    let rows = declare(&spec, &json!([{"id": 1, "a": "x"}]));
+    let rows = Some(declare(&spec, &json!([{"id": 1, "a": "x"}])));
     let same = TableChange { rows: rows.clone(), owned: rows.clone(), ..change(Some(&spec), &spec) };
     assert_eq!(sql(&plan(&same)), [""; 0]);
     let writes = |change: &TableChange| plan(change).steps.iter().any(|step| step.sql.starts_with("update public.t"));
     assert!(writes(&TableChange { rows_drifted: true, ..same.clone() }));
     assert!(!writes(&TableChange { desired: table(&[("a", "text"), ("b", "jsonb")]), ..same.clone() }));
     assert!(writes(&TableChange { desired: table(&[("a", "jsonb"), ("b", "text")]), ..same.clone() }));
-    assert!(writes(&TableChange { rows: declare(&spec, &json!([{"id": 1, "a": "y"}])), ..same.clone() }));
+    assert!(writes(&TableChange { rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}]))), ..same.clone() }));
     let gone = plan(&TableChange { rows: None, ..same });
     assert!(sql(&gone).iter().any(|sql| sql.starts_with("delete from public.t")));
     // With rows, null is forbidden in the one transaction.
     let not_null = TableChange {
-        rows: declare(&spec, &json!([{"id": 1, "a": "y"}])),
+        rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}]))),
         owned: rows,
         ..change(Some(&spec), &table(&[("a", "text not null"), ("b", "text")]))
     };
