@@ -408,8 +408,8 @@ async fn a_build_that_is_stopped_leaves_nothing() {
             let spec = spec("v");
             let build = Build { spec: &spec, concurrently: true, settings: &BuildSettings::default(), prior: None };
             let stop = async {
-                wait_for_build(&test).await;
                 if cancelled {
+                    wait_for_build(&test).await;
                     scope.cancel.cancel();
                 }
             };
@@ -428,7 +428,9 @@ async fn a_build_that_is_stopped_leaves_nothing() {
 /// Waits until the build is in its last phase, which a snapshot of ours holds up.
 async fn wait_for_build(test: &TestDatabase) {
     let phase = "select phase from pg_stat_progress_create_index where datname = current_database()";
+    let start = Instant::now();
     while test.query(phase).await != "waiting for old snapshots" {
+        assert!(start.elapsed() < Duration::from_secs(60), "the build never came to its last phase");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -264,7 +264,7 @@ mod tests {
             (vec![("name", Value::from(""))], "name"),
             (vec![("setup_sql", Value::from(" "))], "setup_sql"),
             (vec![("setup_sql", Value::from("commit"))], "setup_sql"),
-            (vec![("teardown_sql", Value::from("select 'a"))], "teardown_sql"),
+            (vec![("teardown_sql", Value::from("select \"a"))], "teardown_sql"),
             (vec![("check_sql", Value::from("select 1; select 2"))], "check_sql"),
         ] {
             let mut found = Diagnostics::default();
