@@ -247,6 +247,22 @@ async fn leftovers_are_finished_or_cleared_away() {
             vector_index::drop(&database, &Scope::default(), &spec.table, &spec.qualified(), true).await.unwrap();
             assert_eq!(indexes(&test).await, "");
         }
+        let seen = build(&database, &spec, false, None).await.unwrap().seen;
+        test.query(&wanted).await;
+        let other = VectorIndexSpec { m: Some(8), ..spec.clone() };
+        for (concurrently, spec) in [(false, &spec), (false, &other), (true, &other)] {
+            let before = read(&database, spec, Some(&seen)).await.unwrap();
+            assert!(before.leftover);
+            let prior = Prior { index_name: "t__vector__v", predicate: Some("id>5"), seen: &before };
+            let planned = vector_index::plan(spec, concurrently, &prior).unwrap().unwrap();
+            assert!(planned.steps[0].sql.starts_with("drop index"), "{planned:?}");
+            let applied = build(&database, spec, concurrently, Some(prior)).await.unwrap();
+            assert_eq!((applied.steps, applied.seen.leftover), (planned.steps, false));
+            assert_eq!(indexes(&test).await, "t__vector__v true");
+            test.query(&wanted).await;
+        }
+        vector_index::drop(&database, &Scope::default(), &spec.table, &spec.qualified(), false).await.unwrap();
+        assert_eq!(indexes(&test).await, "");
         test.query(&format!("create sequence {reserved}")).await;
         let said = messages(build(&database, &spec, true, None).await);
         assert!(said.contains("taken by a sequence"), "{said}");
