@@ -156,7 +156,6 @@ fn what_is_wrong_is_said_in_the_plan() {
     once(18, |w| {
         w.plan_fails(&with("", "select 1"), &["setup_sql", "empty"]);
         w.plan_fails(&with_more("select 1", "select 1", "on_teardown_error = \"ignore\""), &["ignore", "warn"]);
-        w.plan_fails(&with_more("select 1", "select 1", "check_sql = \"select 1\""), &["not available yet"]);
         w.apply(&table("d text", ""));
         w.configure(&with("select 1", "select 1"));
         w.import("pg_sql_attachment.a", "public.t/att").failed_with(&["import", "setup_sql"]);

@@ -157,12 +157,3 @@ fn what_is_wrong_is_said_before_anything_is_built() {
         assert!(!w.log().contains("create index concurrently"), "something was built");
     });
 }
-
-#[test]
-fn what_is_not_available_yet_says_so() {
-    once(18, |w| {
-        for more in ["quantize = \"half\"", "subvector = 2", "where = \"id > 3\""] {
-            w.plan_fails(&with(&format!("column = \"e\"\n  method = \"hnsw\"\n  {more}")), &["not available yet"]);
-        }
-    });
-}

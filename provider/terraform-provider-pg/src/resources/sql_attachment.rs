@@ -69,7 +69,9 @@ impl Resource<Data> for SqlAttachment {
         let warnings = attachment::create(database, &diagnostics::scope(context), &declared(&plan.value)?)
             .await
             .map_err(|error| ApplyFailure::from(one(&error)))?;
-        warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+        for warning in &warnings {
+            context.warn(diagnostics::warning(warning));
+        }
         Ok(state_after(plan))
     }
 
@@ -84,7 +86,9 @@ impl Resource<Data> for SqlAttachment {
         let (old, new) = (declared(prior)?, declared(&plan.value)?);
         match attachment::change(database, &diagnostics::scope(context), &old, &new).await {
             Ok(warnings) => {
-                warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+                for warning in &warnings {
+                    context.warn(diagnostics::warning(warning));
+                }
                 Ok(state_after(plan))
             }
             Err(failure) if failure.torn_down => {
@@ -102,7 +106,9 @@ impl Resource<Data> for SqlAttachment {
         let warnings = attachment::destroy(database, &diagnostics::scope(context), &declared(prior)?)
             .await
             .map_err(|error| ApplyFailure::from(one(&error)))?;
-        warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+        for warning in &warnings {
+            context.warn(diagnostics::warning(warning));
+        }
         Ok(())
     }
 
@@ -258,7 +264,7 @@ mod tests {
             (vec![("name", Value::from(""))], "name"),
             (vec![("setup_sql", Value::from(" "))], "setup_sql"),
             (vec![("setup_sql", Value::from("commit"))], "setup_sql"),
-            (vec![("teardown_sql", Value::from("select 'a"))], "teardown_sql"),
+            (vec![("teardown_sql", Value::from("select \"a"))], "teardown_sql"),
             (vec![("check_sql", Value::from("select 1; select 2"))], "check_sql"),
         ] {
             let mut found = Diagnostics::default();
