@@ -171,6 +171,6 @@ fn what_is_wrong_is_said_in_the_plan() {
         w.plan_fails(&with_more("select 1", "select 1", "on_teardown_error = \"ignore\""), &["ignore", "warn"]);
         w.apply(&table("d text", ""));
         w.configure(&with("select 1", "select 1"));
-        w.import("pg_sql_attachment.a", "public.t/att").failed_with(&["import", "setup_sql"]);
+        w.import("pg_sql_attachment.a", "public.t/att").failed_with(&["cannot be imported", "setup"]);
     });
 }

@@ -90,7 +90,7 @@ fn not_null_comes_and_goes() {
         assert_eq!(shape(w, "t"), "id bigint!, a text");
 
         w.sql("insert into t values (9, null)");
-        w.apply_fails(&table("a text not null", "rows = [{ id = 1, a = \"x\" }]"), &["a", "23502"]);
+        w.apply_fails(&table("a text not null", "rows = [{ id = 1, a = \"x\" }]"), &["column a", "not nullable"]);
         assert_eq!(shape(w, "t"), "id bigint!, a text");
         w.sql("update t set a = 'theirs' where id = 9");
         w.apply(&table("a text not null", "rows = [{ id = 1, a = \"x\" }]"));
