@@ -84,10 +84,11 @@ fn significant(text: &str) -> Vec<Lexeme<'_>> {
 fn is_plain(text: &str) -> bool {
     let lexemes = significant(text);
     let mut rest = lexemes.as_slice();
-    if let [first, tail @ ..] = rest {
-        if matches!(first.text, "-" | "+") && tail.first().is_some_and(|l| l.kind == Kind::Number) {
-            rest = tail;
-        }
+    if let [first, tail @ ..] = rest
+        && matches!(first.text, "-" | "+")
+        && tail.first().is_some_and(|l| l.kind == Kind::Number)
+    {
+        rest = tail;
     }
     rest = match rest {
         [first, tail @ ..] if matches!(first.kind, Kind::Number | Kind::Text | Kind::DollarText) => tail,
@@ -189,6 +190,23 @@ mod tests {
             "1) , x int default (1",
         ] {
             assert!(fault(text).is_some(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_expression_escapes_its_place(text in "[a-z0-9 .,()\\[\\]\"';:$+-]{0,20}") {
+            if fault(&text).is_none() {
+                let place = format!("f({}, 1)", rendered(&text));
+                proptest::prop_assert_eq!(fault(&place), None);
+                let lexemes = lex(&place);
+                let mut depth = 0;
+                let outer = lexemes.iter().filter(|lexeme| {
+                    depth += i32::from(lexeme.kind == Kind::Open) - i32::from(lexeme.kind == Kind::Close);
+                    depth == 1 && lexeme.text == ","
+                });
+                proptest::prop_assert_eq!(outer.count(), 1);
+            }
         }
     }
 

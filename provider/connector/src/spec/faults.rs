@@ -138,12 +138,14 @@ mod tests {
         }
     }
 
+    type Case = (fn(&mut TableSpec), Blame, &'static str);
+
     #[test]
     fn each_fault_blames_its_part() {
         assert!(sound().faults().is_empty());
         let attribute = Blame::Attribute;
         let column = |name: &str, part| Blame::Column(name.to_owned(), part);
-        let cases: [(fn(&mut TableSpec), Blame, &str); 17] = [
+        let cases: [Case; 17] = [
             (|t| t.name.schema = "x".repeat(64), attribute("schema_name"), "63"),
             (|t| t.name.name = String::new(), attribute("table_name"), "empty"),
             (|t| t.name.name = "ü".repeat(32), attribute("table_name"), "64 bytes"),

@@ -12,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::script::{Action, Kind, Script};
 use super::transaction::{self, Patience};
-use super::{Applied, TableChange, Warning, check, doing, explain, online, probe, shared, veto};
+use super::{Applied, TableChange, Warning, check, doing, explain, loss, online, probe, shared, veto};
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
@@ -144,6 +144,7 @@ impl Run<'_, '_> {
             Kind::Lock => {
                 self.statement(action).await?;
                 let Some(live) = live else { return Ok(()) };
+                loss::see_all(self.transaction, self.doing).await?;
                 let (errors, lost) = veto::lost_columns(self.transaction, self.change, self.script, live).await?;
                 warnings.extend(lost);
                 errors.into_iter().next().map_or(Ok(()), Err)
@@ -157,9 +158,9 @@ impl Run<'_, '_> {
                 },
                 result => result,
             },
-            Kind::NotNull(columns) => match self.attempt(action).await {
+            Kind::NotNull(_) => match self.attempt(action).await {
                 Err(error) if is_about_data(&error) => {
-                    Err(probe::null(self.transaction, &self.change.desired, columns, error).await)
+                    Err(probe::null(self.transaction, &self.change.desired, &self.script.not_null, error).await)
                 }
                 result => result,
             },

@@ -94,19 +94,20 @@ fn differences(change: &TableChange, planned: &ObservedTable, live: &ObservedTab
 /// are remembered.
 pub(super) fn as_declared(change: &TableChange, observed: &mut ObservedTable) -> Result<(), Error> {
     for column in &mut observed.columns {
-        if let Some(declared) = change.desired.column(&column.name) {
-            if !column.is_spelled(&declared.type_name) {
-                column.spelled = Some(declared.type_name.clone());
-            }
+        let declared = change.desired.column(&column.name);
+        if let Some(declared) = declared.filter(|declared| !column.is_spelled(&declared.type_name)) {
+            column.spelled = Some(declared.type_name.clone());
         }
     }
     let after = TableChange {
+        desired: change.desired.clone(),
         prior: Some(change.desired.clone()),
         observed: Some(observed.clone()),
         rows: None,
         owned: None,
         rows_drifted: false,
-        ..change.clone()
+        force_destroy: change.force_destroy,
+        create_vector_extension: change.create_vector_extension,
     };
     let left = Script::of(&after);
     let mut wrong: Vec<String> = left.refusals.iter().map(|error| error.message().to_owned()).collect();

@@ -42,8 +42,8 @@ pub(super) struct Diff<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Retyped<'a> {
     pub(super) column: &'a ColumnSpec,
-    /// The type that each value is cast to.
-    pub(super) using: String,
+    /// The type that each value is cast to, where the assignment alone does not do it.
+    pub(super) using: Option<String>,
     /// Whether the whole table is written again.
     pub(super) rewrites: bool,
     /// Whether values may lose digits or parts.
@@ -77,14 +77,13 @@ pub(super) fn diff<'a>(change: &'a TableChange, observed: &'a ObservedTable) -> 
         diff.replace.push("primary_key");
     }
     for column in &desired.columns {
-        match observed.column(&column.name) {
-            Some(live) => diff.column(change, prior.and_then(|p| p.column(&column.name)), column, live),
-            None => {
-                diff.added.push(column);
-                if let Some(comment) = column.comment.as_deref().filter(|text| !text.is_empty()) {
-                    diff.comments.push((Some(&column.name), Some(comment)));
-                }
-            }
+        if let Some(live) = observed.column(&column.name) {
+            diff.column(change, prior.and_then(|p| p.column(&column.name)), column, live);
+            continue;
+        }
+        diff.added.push(column);
+        if let Some(comment) = column.comment.as_deref().filter(|text| !text.is_empty()) {
+            diff.comments.push((Some(&column.name), Some(comment)));
         }
     }
     let no_longer = |live: &&ObservedColumn| {
@@ -227,7 +226,7 @@ fn decide(change: &TableChange, column: &ColumnSpec, live: &ObservedColumn) -> R
     }
     let to = PgType::parse(&column.type_name).map_err(|fault| refuse(fault.message))?;
     let Ok(from) = PgType::parse(&live.type_name) else {
-        return Ok(Retype::Convert { using: to.to_string(), rewrites: true, loses: false });
+        return Ok(Retype::Convert { using: Some(to.to_string()), rewrites: true, loses: false });
     };
     match casts::retype(&from, &to) {
         Retype::Impossible if !change.force_destroy => {

@@ -73,7 +73,7 @@ async fn once(
             };
             std::mem::drop(transaction);
             let transaction = transaction::begin(database, session, lock, &doing).await?;
-            return Err(probe::null(&transaction, &expected.desired, std::slice::from_ref(column), error).await);
+            return Err(probe::null(&transaction, &expected.desired, &[(column, false)], error).await);
         }
     }
     transaction.commit().await.map_err(|error| Error::postgres(doing, &error))
