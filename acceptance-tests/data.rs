@@ -8,8 +8,8 @@ const TABLE: &str = "
     create extension if not exists vector;
     create table p (id bigint primary key, name text, price numeric(20,10), big numeric, ok boolean, ts timestamptz, d date,
                     j jsonb, arr integer[], e vector(3), by bytea, u uuid, f double precision);
+    insert into p values (2, 'b');
     insert into p values
-      (2, 'b'),
       (1, 'a', 0.1, 12345678901234567890123, true, '2024-01-02T03:04:05.6Z', '2024-01-02', '{\"k\": [1, 2]}', '{1,2,null}',
        '[1,2.5,3]', '\\x00ff', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 1.5),
       (3, 'c', 3, 3, false, null, null, 'null', '{}', null, '', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12', -0.5);";
@@ -70,6 +70,36 @@ fn columns_are_chosen_and_ordered() {
 }
 
 #[test]
+fn parameters_are_values_and_never_sql() {
+    alternating(|w| {
+        w.sql(TABLE);
+        let more = "columns = [\"id\"]\n  where = \"name = $1 or id = $2::bigint\"\n  params = [\"a'; drop table p; --\", \"3\"]";
+        w.apply(&read(more, ROWS));
+        assert_eq!(w.output("o"), json!([{ "id": 3 }]));
+        assert_eq!(w.sql("select count(*) from p"), "3");
+    });
+}
+
+#[test]
+fn a_record_schema_chooses_and_checks_the_columns() {
+    alternating(|w| {
+        w.sql(TABLE);
+        let schema = |name: &str| {
+            format!(
+                "record_schema = jsonencode({{ type = \"object\", required = [\"id\"], properties = \
+                 {{ id = {{ type = \"integer\" }}, name = {{ type = \"{name}\" }} }} }})"
+            )
+        };
+        w.apply(&read(&schema("string"), ROWS));
+        assert_eq!(
+            w.output("o"),
+            json!([{ "id": 1, "name": "a" }, { "id": 2, "name": "b" }, { "id": 3, "name": "c" }])
+        );
+        w.plan_fails(&read(&schema("integer"), ROWS), &["name"]);
+    });
+}
+
+#[test]
 fn a_number_that_hcl_lacks_makes_the_column_text() {
     alternating(|w| {
         w.sql("create table p (id integer primary key, f double precision); insert into p values (1, 1.5), (2, 'NaN'), (3, '-Infinity')");
@@ -103,8 +133,9 @@ fn what_is_wrong_is_said() {
         w.plan_fails(&read("columns = [\"nope\"]", ROWS), &["nope"]);
         w.plan_fails(&read("order_by = [\"nope\"]", ROWS), &["nope"]);
         w.plan_fails(&read("order_by = [\"id; drop table p\"]", ROWS), &["order_by"]);
-        w.plan_fails(&read("limit = 0", ROWS), &["limit"]);
-        w.plan_fails(&read("where = \"id = 1\"", ROWS), &["not available yet"]);
+        w.plan_fails(&read("limit = -1", ROWS), &["limit"]);
+        w.plan_fails(&read("where = \"nope = 1\"", ROWS), &["nope", "42703"]);
+        w.plan_fails(&read("where = \"id = $1\"", ROWS), &["params"]);
         w.plan_fails(&read("", ROWS).replace("\"p\"", "\"nowhere\""), &["nowhere"]);
         w.apply(&read("limit = 10001", &format!("length({ROWS})")));
         assert_eq!(w.output("o"), 10001);

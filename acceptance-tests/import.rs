@@ -81,10 +81,10 @@ fn what_cannot_be_imported_says_why() {
         );
         w.configure(&format!("{}{}", table("e vector(3)", ""), crate::support::index("column = \"e\"")));
         for (address, id, words) in [
-            ("pg_table_target.t", "public.nowhere", vec!["nowhere"]),
-            ("pg_table_target.t", "t", vec!["schema.table"]),
+            ("pg_table_target.t", "public.nowhere", vec!["non-existent"]),
+            ("pg_table_target.t", "t", vec!["schema.name"]),
             ("pg_table_target.t", "public.\"t", vec!["quot"]),
-            ("pg_table_target.t", "public.v", vec!["view"]),
+            ("pg_table_target.t", "public.v", vec!["non-existent"]),
             ("pg_table_target.t", "public.loose", vec!["primary key"]),
             ("pg_vector_index.i", "public.elsewhere", vec!["__vector__"]),
             ("pg_vector_index.i", "public.t_pkey", vec!["t_pkey"]),

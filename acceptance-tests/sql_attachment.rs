@@ -128,6 +128,19 @@ fn a_teardown_that_fails_stops_or_warns() {
 }
 
 #[test]
+fn a_loss_that_the_check_sees_is_repaired() {
+    alternating(|w| {
+        let more = "check_sql = \"select 1 from pg_indexes where indexname = 'ix'\"";
+        let all = with_more("create index ix on t (d)", "drop index if exists ix", more);
+        w.apply(&all);
+        w.sql("drop index ix");
+        assert_eq!(w.plan(&all).action("pg_sql_attachment.a"), "create");
+        w.apply_plan();
+        assert!(exists(w, "ix"));
+    });
+}
+
+#[test]
 fn an_attachment_goes_with_its_table() {
     alternating(|w| {
         let all = with("create index ix on t (d)", "drop index if exists ix");
@@ -154,10 +167,10 @@ fn the_texts_run_before_the_table_goes() {
 #[test]
 fn what_is_wrong_is_said_in_the_plan() {
     once(18, |w| {
-        w.plan_fails(&with("", "select 1"), &["setup_sql", "empty"]);
+        w.plan_fails(&with("", "select 1"), &["setup_sql", "no statement"]);
         w.plan_fails(&with_more("select 1", "select 1", "on_teardown_error = \"ignore\""), &["ignore", "warn"]);
         w.apply(&table("d text", ""));
         w.configure(&with("select 1", "select 1"));
-        w.import("pg_sql_attachment.a", "public.t/att").failed_with(&["import", "setup_sql"]);
+        w.import("pg_sql_attachment.a", "public.t/att").failed_with(&["cannot be imported", "setup"]);
     });
 }

@@ -71,7 +71,7 @@ fn a_changed_index_is_built_before_the_old_one_goes() {
         assert_eq!(plan.action("pg_vector_index.i"), "update");
         let steps = plan.steps("pg_vector_index.i").join("\n");
         let at = |part: &str| steps.find(part).unwrap_or_else(|| panic!("no {part} in\n{steps}"));
-        assert!(at("create index concurrently") < at("drop index"), "{steps}");
+        assert!(at("create index concurrently") < at("drop index public.t__vector__e"), "{steps}");
         w.apply_plan();
         assert_eq!(describe(w, "t__vector__e"), "hnsw vector_cosine_ops m=24 valid");
         assert_ne!(w.sql("select 't__vector__e'::regclass::oid"), before);
@@ -118,7 +118,7 @@ fn a_foreign_index_of_that_name_is_an_error() {
     alternating(|w| {
         w.apply(&table("e vector(3); h halfvec(3)", ROWS));
         w.sql("create index t__vector__e on t using hnsw (e vector_l2_ops)");
-        w.apply_fails(&with("column = \"e\"\n  method = \"hnsw\""), &["t__vector__e", "exist"]);
+        w.apply_fails(&with("column = \"e\"\n  method = \"hnsw\""), &["t__vector__e", "already", "import"]);
         assert_eq!(describe(w, "t__vector__e"), "hnsw vector_l2_ops valid");
     });
 }
@@ -155,5 +155,23 @@ fn what_is_wrong_is_said_before_anything_is_built() {
         }
         assert_eq!(index_count(w, "t"), "1");
         assert!(!w.log().contains("create index concurrently"), "something was built");
+    });
+}
+
+#[test]
+fn parts_of_a_column_and_of_a_table_can_be_indexed() {
+    alternating(|w| {
+        for (more, definition) in [
+            ("quantize = \"half\"", "((e)::halfvec(3)) halfvec_cosine_ops)"),
+            ("quantize = \"binary\"\n  metric = \"hamming\"", "((binary_quantize(e))::bit(3)) bit_hamming_ops)"),
+            ("subvector = 2", "subvector(e, 1, 2)"),
+            ("where = \"id > 3\"", "WHERE (id > 3)"),
+        ] {
+            println!("{more}");
+            w.apply(&with(&format!("column = \"e\"\n  method = \"hnsw\"\n  {more}")));
+            let now = w.sql("select pg_get_indexdef('t__vector__e'::regclass)");
+            assert!(now.contains(definition), "{now}");
+            assert_eq!(index_count(w, "t"), "2");
+        }
     });
 }

@@ -115,7 +115,10 @@ impl Resource<Data> for TableTarget {
             .filter(|_| memory.rows_digest.is_some() && state.value.get("row_drift").as_str() != Some("none"));
         let rows = spec.as_ref().zip(watched);
         let found = table::read(database, &diagnostics::scope(context), &name, rows).await.map_err(one)?;
-        let Some((observed, digest)) = found else { return Ok(None) };
+        let Some((mut observed, digest)) = found else { return Ok(None) };
+        if let Some(before) = &memory.observed {
+            observed.remember(before);
+        }
         if !matches!(observed.kind, RelationKind::Table | RelationKind::PartitionedTable) {
             context.warn(Diagnostic::warning(
                 "The table was replaced by something else",

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use pg_connector::catalog::ObservedTable;
-use pg_connector::pg_type;
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
 use pg_connector::{Blame, Step, TableName};
 use tfplugin::{Path, Value};
@@ -86,7 +85,7 @@ pub fn columns(observed: &ObservedTable, prior: &Value) -> Value {
             .map(|c| {
                 let spelled = column(&c.name)
                     .and_then(|p| p.get("type").as_str())
-                    .filter(|spelled| pg_type::same_type(spelled, &c.type_name));
+                    .filter(|spelled| c.is_spelled(spelled));
                 let kept = |attribute| column(&c.name).map_or(Value::Null, |p| p.get(attribute).clone());
                 (
                     c.name.clone(),
