@@ -446,7 +446,7 @@ async fn wait_for_build(test: &TestDatabase) {
     let phase = "select phase from pg_stat_progress_create_index where datname = current_database()";
     let start = Instant::now();
     while test.query(phase).await != "waiting for old snapshots" {
-        assert!(start.elapsed() < Duration::from_secs(60), "the build never came to its last phase");
+        assert!(start.elapsed() < Duration::from_mins(1), "the build never came to its last phase");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -115,9 +115,9 @@ impl Resource<Data> for SqlAttachment {
     async fn import(&self, _context: &Context<Data>, _id: ImportId) -> Result<State, Diagnostics> {
         Err(Diagnostic::error(
             "An attachment cannot be imported",
-            "The database does not keep the texts that setup and teardown consist of, so there is nothing to import. \
-             Declare the attachment with a setup that can run when its objects are there already, such as `create index \
-             if not exists` or `create or replace function`, and apply.",
+            "The database does not keep the texts setup_sql and teardown_sql, so there is nothing to import. Declare the \
+             attachment with a setup_sql that can run when its objects are there already, such as `create index if not \
+             exists` or `create or replace function`, and apply.",
         )
         .into())
     }
