@@ -458,6 +458,7 @@ async fn a_build_whose_backend_is_killed_leaves_nothing() {
 async fn cuttable(test: &TestDatabase) -> (TestDatabase, tokio::sync::watch::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let through = TestDatabase {
+        password: None,
         host: "127.0.0.1".to_owned(),
         port: listener.local_addr().unwrap().port(),
         user: test.user.clone(),
