@@ -3,6 +3,8 @@
 //! After every successful apply the next plan must be empty, with and without a refresh; [`testbed::Workspace`] sees to
 //! that. [`support`] says which case runs where. Run these with `make acceptance` or `make test`.
 
+#![expect(clippy::print_stdout, reason = "the test runner shows it when a case fails")]
+
 mod concurrency;
 mod data;
 mod drift;

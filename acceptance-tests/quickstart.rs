@@ -105,7 +105,7 @@ fn from_the_first_plan_to_destroy() {
 fn similarity_search_uses_the_index(w: &Workspace) {
     let query = "select name from shop.products order by embedding <=>
                  (select embedding from shop.products where name = 'rain coat') limit 2";
-    assert_eq!(w.sql(query), "rain coat\ndown coat");
+    assert_eq!(w.sql(query), "rain coat\nwinter coat");
     let explained = w.sql(&format!("set enable_seqscan = off; explain {query}"));
     assert!(explained.contains("products__vector__embedding"), "{explained}");
 }

@@ -10,12 +10,12 @@ provider "pg" {}
 locals {
   # Stand-ins for what an embedding model would give: products of one direction lie close together.
   products = {
-    "trail shoe" = { category = "shoes", price = 129.90, direction = 0, description = "Light shoe with a firm grip on wet rock" }
-    "city shoe"  = { category = "shoes", price = 89, direction = 0, description = "Plain leather shoe for every day" }
-    "rain coat"  = { category = "coats", price = 149.50, direction = 1, description = "Waterproof coat that packs into its own pocket" }
-    "down coat"  = { category = "coats", price = 279, direction = 1, description = "Warm coat for dry and very cold days" }
-    "day pack"   = { category = "bags", price = 74.25, direction = 2, description = "Small bag with room for a bottle and a book" }
-    "duffel"     = { category = "bags", price = null, direction = 2, description = "Large bag that survives any journey" }
+    "trail shoe"  = { category = "shoes", price = 129.90, direction = 0, description = "Light shoe with a firm grip on wet rock" }
+    "city shoe"   = { category = "shoes", price = 89, direction = 0, description = "Plain leather shoe for every day" }
+    "rain coat"   = { category = "coats", price = 149.50, direction = 1, description = "Waterproof coat that packs into its own pocket" }
+    "winter coat" = { category = "coats", price = 279, direction = 1, description = "Warm coat for dry and very cold days" }
+    "day pack"    = { category = "bags", price = 74.25, direction = 2, description = "Small bag with room for a bottle and a book" }
+    "duffel"      = { category = "bags", price = null, direction = 2, description = "Large bag that survives any journey" }
   }
 }
 
@@ -39,7 +39,7 @@ resource "pg_table_target" "products" {
       name        = name
       price       = product.price
       description = product.description
-      embedding   = [for d in range(384) : d % 4 == product.direction ? 1 : (d + length(name)) % 8 / 16]
+      embedding   = [for d in range(384) : d % 4 == product.direction ? 1 : (d + length(name)) % 8 / 64]
     }
   }
 }

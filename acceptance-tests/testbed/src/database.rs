@@ -24,6 +24,8 @@ pub struct TestDatabase {
     pub name: String,
     /// The server's major version.
     pub major: u32,
+    /// Whether the database goes with this value.
+    owned: bool,
 }
 
 impl TestDatabase {
@@ -39,9 +41,16 @@ impl TestDatabase {
         let Address { host, port, user, password } =
             Address::parse(&address).unwrap_or_else(|e| panic!("{variable}: {e}"));
         let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let this = Self { host, port, user, password, name, major };
+        let this = Self { host, port, user, password, name, major, owned: true };
         this.on("postgres", &format!("create database {}", this.name)).await;
         this
+    }
+
+    /// The same database by another way, such as a proxy in front of the server.
+    #[must_use]
+    pub fn through(&self, host: &str, port: u16) -> Self {
+        let (user, password, name) = (self.user.clone(), self.password.clone(), self.name.clone());
+        Self { host: host.to_owned(), port, user, password, name, major: self.major, owned: false }
     }
 
     /// Runs statements and returns the rows as `psql -At` prints them. Panics when one fails.
@@ -104,7 +113,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if std::env::var_os("TESTBED_KEEP").is_some() {
+        if !self.owned || std::env::var_os("TESTBED_KEEP").is_some() {
             return;
         }
         let (address, sql) = (self.address(), format!("drop database if exists {} with (force)", self.name));
@@ -170,12 +179,12 @@ mod tests {
     fn the_log_of_one_database_keeps_the_lines_of_its_entries_together() {
         let database = TestDatabase {
             host: "127.0.0.1".to_owned(),
-            // Nothing listens there, so the end of the test has nothing to drop.
             port: 1,
             user: "postgres".to_owned(),
             password: None,
             name: "a".to_owned(),
             major: 18,
+            owned: false,
         };
         let log = "a [1] LOG: statement: create\n\ttable t\nab [2] LOG: other\n\tmore\na [1] LOG: done\n [3] LOG: x\n";
         assert_eq!(database.own_entries(log), "a [1] LOG: statement: create\n\ttable t\na [1] LOG: done\n");

@@ -19,8 +19,7 @@ const NOT_VOLATILE: &str = " abs age array_append array_cat array_fill array_pre
     transaction_timestamp translate trim trunc tsrange tstzrange upper ";
 
 /// Type names that take something in parentheses.
-const TYPES: &str =
-    " bit bpchar char character decimal dec float halfvec interval numeric sparsevec time timestamp timestamptz timetz \
+const TYPES: &str = " bit bpchar char character decimal dec float halfvec interval numeric sparsevec time timestamp timestamptz timetz \
     varbit varchar varying vector ";
 
 /// Why a text is not one expression.
@@ -157,14 +156,37 @@ mod tests {
     #[test]
     fn only_one_expression_is_an_expression() {
         for text in [
-            "0", "'a,b;c'", "now()", "f(1, 2)", "array[1,2]", "'x'::text", "(1, 2)", "$$a;b$$", "a and b", "'it''s'",
-            "'--'", "nextval('public.s')", "\"we;ird\"()",
+            "0",
+            "'a,b;c'",
+            "now()",
+            "f(1, 2)",
+            "array[1,2]",
+            "'x'::text",
+            "(1, 2)",
+            "$$a;b$$",
+            "a and b",
+            "'it''s'",
+            "'--'",
+            "nextval('public.s')",
+            "\"we;ird\"()",
         ] {
             assert_eq!(fault(text), None, "{text}");
         }
         for text in [
-            "", "  ", "1; drop table t", "1, b int", "1 -- x", "1 /* x */", "f(1", "f(1))", "'x", "f(1]", ")(", "\"a",
-            "$$a", "1) , x int default (1",
+            "",
+            "  ",
+            "1; drop table t",
+            "1, b int",
+            "1 -- x",
+            "1 /* x */",
+            "f(1",
+            "f(1))",
+            "'x",
+            "f(1]",
+            ")(",
+            "\"a",
+            "$$a",
+            "1) , x int default (1",
         ] {
             assert!(fault(text).is_some(), "{text}");
         }
@@ -202,14 +224,32 @@ mod tests {
     #[test]
     fn a_default_that_may_be_volatile_is_told() {
         for text in [
-            "0", "'gen_random_uuid()'", "now()", "current_timestamp", "now() + interval '1 day'", "'{}'::jsonb",
-            "lower('A')", "pg_catalog.now()", "5::numeric(10,2)", "(1 + 1)", "array[1,2]", "jsonb_build_object('a', now())",
+            "0",
+            "'gen_random_uuid()'",
+            "now()",
+            "current_timestamp",
+            "now() + interval '1 day'",
+            "'{}'::jsonb",
+            "lower('A')",
+            "pg_catalog.now()",
+            "5::numeric(10,2)",
+            "(1 + 1)",
+            "array[1,2]",
+            "jsonb_build_object('a', now())",
         ] {
             assert!(!may_be_volatile(text), "{text}");
         }
         for text in [
-            "gen_random_uuid()", "random()", "nextval('s')", "my.now()", "f()", "\"now\"()", "clock_timestamp()",
-            "coalesce(null, gen_random_uuid())", "uuidv7()", "public.gen_random_uuid ()",
+            "gen_random_uuid()",
+            "random()",
+            "nextval('s')",
+            "my.now()",
+            "f()",
+            "\"now\"()",
+            "clock_timestamp()",
+            "coalesce(null, gen_random_uuid())",
+            "uuidv7()",
+            "public.gen_random_uuid ()",
         ] {
             assert!(may_be_volatile(text), "{text}");
         }

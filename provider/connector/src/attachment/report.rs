@@ -2,9 +2,9 @@
 //!
 //! **Invariant:** no message holds the content of a string literal of the texts.
 
-use super::spec::{Attachment, Text};
+use super::spec::{Attachment, Text, blamed};
 use crate::database::Notice;
-use crate::error::{Blame, Error};
+use crate::error::Error;
 use crate::sql_text::{Location, Statement, excerpt, scrub};
 use crate::table::Warning;
 
@@ -32,11 +32,9 @@ impl Failure<'_> {
         let at = position.map_or(0, |position| byte_offset(statement.text, position));
         let Location { line, column } = Location::of(self.sql, statement.start + at);
         let doing = format!("{}: statement {}, line {line}, column {column}", self.doing(), statement.number);
-        let error = error
-            .doing_instead(doing)
-            .map_texts(|text| scrub(text, self.sql))
-            .statement(excerpt(statement.text, at))
-            .blame(Blame::Attribute(self.text.attribute()));
+        let error =
+            error.doing_instead(doing).map_texts(|text| scrub(text, self.sql)).statement(excerpt(statement.text, at));
+        let error = blamed(error, self.text, self.sql);
         match self.advice(&error, statement) {
             Some(advice) => error.advice(advice),
             None => error,
@@ -65,7 +63,7 @@ impl Failure<'_> {
     }
 
     /// Adds what of a text has run before its failing statement, and so is in force.
-    pub(super) fn with_what_ran(&self, error: Error, failed: usize) -> Error {
+    pub(super) fn with_what_ran(error: Error, failed: usize) -> Error {
         let ran = match failed {
             0 | 1 => return error,
             2 => "statement 1 has run and stays".to_owned(),
@@ -78,9 +76,12 @@ impl Failure<'_> {
 
 /// The error for a text that begins a transaction and does not end it.
 pub(super) fn left_open(failure: &Failure<'_>) -> Error {
-    Error::new(failure.doing(), "the text begins a transaction and does not end it, so what it did in there is undone")
-        .advice("end it with commit")
-        .blame(Blame::Attribute(failure.text.attribute()))
+    let error = Error::new(
+        failure.doing(),
+        "the text begins a transaction and does not end it, so what it did in there is undone",
+    )
+    .advice("end it with commit");
+    blamed(error, failure.text, failure.sql)
 }
 
 /// The warning for a teardown whose failure does not count.

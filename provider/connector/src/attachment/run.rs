@@ -248,7 +248,7 @@ async fn run_each(
     for statement in statements {
         session.batch_execute(statement.text).await.map_err(|error| {
             let error = scope.explain(failure.of(statement, &error));
-            failure.with_what_ran(error, statement.number)
+            Failure::with_what_ran(error, statement.number)
         })?;
     }
     let controls = ["begin", "start"];

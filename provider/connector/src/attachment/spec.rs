@@ -4,7 +4,7 @@
 
 use crate::error::{Blame, Error};
 use crate::name::TableName;
-use crate::sql_text::{Location, Statement, excerpt, split};
+use crate::sql_text::{Location, Statement, excerpt, has_secrets, split};
 
 /// SQL that belongs to a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +64,17 @@ impl Attachment {
     }
 }
 
+/// Blames a text for an error. Whoever shows the error may show the place where the text is written, and so the text:
+/// one with literals is not pointed at.
+pub(super) fn blamed(error: Error, text: Text, sql: &str) -> Error {
+    if has_secrets(sql) { error } else { error.blame(Blame::Attribute(text.attribute())) }
+}
+
 /// Everything that is wrong with a text. `transactional` is `None` while it is not known.
 pub fn faults(text: Text, sql: &str, transactional: Option<bool>) -> Vec<Error> {
     let attribute = text.attribute();
     let doing = format!("use this {attribute}");
-    let blamed = |error: Error| error.blame(Blame::Attribute(attribute));
+    let blamed = |error: Error| blamed(error, text, sql);
     if sql.contains('\0') {
         return vec![blamed(Error::new(doing, "the text holds the NUL character, which Postgres cannot take"))];
     }
@@ -157,7 +163,8 @@ mod tests {
             let faults = faults(text, sql, transactional);
             assert_eq!(faults.len(), 1, "{sql}: {faults:?}");
             assert!(faults[0].message().contains(why), "{sql}: {}", faults[0]);
-            assert_eq!(faults[0].blamed(), Some(&Blame::Attribute(text.attribute())));
+            let pointed_at = !sql.contains('\'');
+            assert_eq!(faults[0].blamed().is_some(), pointed_at, "{sql}: the text must not be shown");
         }
     }
 
@@ -183,5 +190,6 @@ mod tests {
         let faults = faults(Text::Setup, "commit; create role r password 'geheim'; rollback to 'geheim'", Some(true));
         assert_eq!(faults.len(), 2);
         assert!(!format!("{faults:?}").contains("geheim"));
+        assert!(faults.iter().all(|fault| fault.blamed().is_none()), "what is pointed at is shown");
     }
 }

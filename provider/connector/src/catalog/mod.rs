@@ -121,7 +121,8 @@ impl ObservedColumn {
 
     /// Whether pgvector could index it, perhaps through an expression.
     fn may_have_vector_index(&self) -> bool {
-        PgType::parse(&self.type_name).map_or(true, |parsed| parsed.is_pgvector() || parsed.is_array() || parsed.name() == "bit")
+        PgType::parse(&self.type_name)
+            .map_or(true, |parsed| parsed.is_pgvector() || parsed.is_array() || parsed.name() == "bit")
     }
 }
 
@@ -225,7 +226,8 @@ impl ObservedTable {
             }
         }
         if self.primary_key != now.primary_key {
-            let shown = |key: &[String]| if key.is_empty() { "none".to_owned() } else { format!("({})", key.join(", ")) };
+            let shown =
+                |key: &[String]| if key.is_empty() { "none".to_owned() } else { format!("({})", key.join(", ")) };
             words.push(format!("the primary key was {} and is {}", shown(&self.primary_key), shown(&now.primary_key)));
         }
         words

@@ -176,7 +176,10 @@ mod tests {
             ("interval(3)", &["interval(3)", "INTERVAL ( 3 )"]),
             ("interval day to second(3)", &["interval day to second(3)", "interval DAY  TO SECOND (3)"]),
             ("interval year", &["interval year"]),
-            ("integer[]", &["int4[]", "int[3]", "int[][]", "integer array", "integer ARRAY[4]", "_int4", "int [ 3 ] []"]),
+            (
+                "integer[]",
+                &["int4[]", "int[3]", "int[][]", "integer array", "integer ARRAY[4]", "_int4", "int [ 3 ] []"],
+            ),
             ("timestamp(3) with time zone[]", &["timestamptz(3)[]"]),
             ("vector(3)", &["vector(3)", "VECTOR( 3 )", "\"vector\"(3)"]),
             ("vector(3)[]", &["vector(3)[]"]),

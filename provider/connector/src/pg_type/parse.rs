@@ -20,9 +20,16 @@ const MODIFIERS: [(&str, usize); 10] = [
 ];
 
 /// The built-in types whose spelling may have several words.
-const WORDS: [&str; 8] =
-    ["bit varying", "char varying", "character varying", "double precision", "national char", "national char varying",
-     "national character", "national character varying"];
+const WORDS: [&str; 8] = [
+    "bit varying",
+    "char varying",
+    "character varying",
+    "double precision",
+    "national char",
+    "national char varying",
+    "national character",
+    "national character varying",
+];
 
 pub(super) fn parse(text: &str) -> Result<PgType, TypeFault> {
     let lexemes = lex(text);
@@ -64,7 +71,11 @@ impl Reader<'_, '_> {
             names.push(self.name()?);
         }
         if let [schema, name] = names.as_slice() {
-            return if schema == "pg_catalog" { self.internal(&name.clone()) } else { self.other(Some(schema.clone()), name.clone()) };
+            return if schema == "pg_catalog" {
+                self.internal(&name.clone())
+            } else {
+                self.other(Some(schema.clone()), name.clone())
+            };
         }
         let Ok([name]) = <[String; 1]>::try_from(names) else { return Err(self.shape()) };
         if quoted || name.starts_with('_') {
@@ -99,7 +110,9 @@ impl Reader<'_, '_> {
         let mut spelling = first;
         while let Some(next) = self.rest.first().filter(|l| l.kind == Kind::Word) {
             let longer = format!("{spelling} {}", next.text.to_lowercase());
-            if !WORDS.iter().any(|words| words.starts_with(&longer) && matches!(words.as_bytes().get(longer.len()), None | Some(b' '))) {
+            if !WORDS.iter().any(|words| {
+                words.starts_with(&longer) && matches!(words.as_bytes().get(longer.len()), None | Some(b' '))
+            }) {
                 break;
             }
             self.rest = &self.rest[1..];
@@ -113,14 +126,21 @@ impl Reader<'_, '_> {
             _ => match builtin::internal_name(&spelling) {
                 Some(internal) => {
                     // One character, or bit, where the SQL name says no length.
-                    let short = matches!(spelling.as_str(), "char" | "character" | "nchar" | "national char" | "national character" | "bit");
+                    let short = matches!(
+                        spelling.as_str(),
+                        "char" | "character" | "nchar" | "national char" | "national character" | "bit"
+                    );
                     let mut parsed = self.builtin(internal, false)?;
                     if short && parsed.modifiers.is_empty() {
                         parsed.modifiers.push("1".to_owned());
                     }
                     Ok(parsed)
                 }
-                None if spelling.contains(' ') || matches!(spelling.as_str(), "double" | "national" | "setof" | "array") => Err(self.shape()),
+                None if spelling.contains(' ')
+                    || matches!(spelling.as_str(), "double" | "national" | "setof" | "array") =>
+                {
+                    Err(self.shape())
+                }
                 None => self.other(None, spelling),
             },
         }
@@ -132,14 +152,8 @@ impl Reader<'_, '_> {
         if modifiers.len() > most || modifiers.iter().any(|m| m.parse::<i64>().is_err()) {
             return Err(self.fault(format!("{:?} does not take such modifiers", self.text)));
         }
-        let mut parsed = PgType {
-            schema: None,
-            name: internal.to_owned(),
-            builtin: true,
-            fields: None,
-            modifiers,
-            array: false,
-        };
+        let mut parsed =
+            PgType { schema: None, name: internal.to_owned(), builtin: true, fields: None, modifiers, array: false };
         match (internal, parsed.modifiers.as_mut_slice()) {
             // A scale that is left out is zero.
             ("numeric", [_]) => parsed.modifiers.push("0".to_owned()),
@@ -221,7 +235,9 @@ impl Reader<'_, '_> {
             match lexeme.kind {
                 Kind::Number if plain_number => modifiers.push(format!("{sign}{}", lexeme.text)),
                 Kind::Word | Kind::QuotedName if sign.is_empty() => modifiers.push(lexeme.text.to_owned()),
-                Kind::Text if sign.is_empty() && lexeme.text.starts_with('\'') => modifiers.push(lexeme.text.to_owned()),
+                Kind::Text if sign.is_empty() && lexeme.text.starts_with('\'') => {
+                    modifiers.push(lexeme.text.to_owned())
+                }
                 _ => return Err(self.shape()),
             }
             if self.symbol(")") {

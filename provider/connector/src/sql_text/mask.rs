@@ -12,6 +12,11 @@ pub fn mask_literals(text: &str) -> String {
     mask(text, 0).0
 }
 
+/// Whether the text holds a literal that must not be shown, so that the place where it is written must not be either.
+pub fn has_secrets(text: &str) -> bool {
+    mask_literals(text).contains(MASK)
+}
+
 /// The text with its literals and comments masked, and where a byte offset of the original went.
 pub fn mask(text: &str, at: usize) -> (String, usize) {
     let mut masked = String::with_capacity(text.len());
@@ -153,6 +158,19 @@ mod tests {
         ] {
             assert_eq!(mask(text, 0).0, shown);
             assert!(!mask(text, 0).0.contains("geheim"));
+        }
+    }
+
+    #[test]
+    fn a_text_without_literals_may_be_shown() {
+        for (text, secret) in [
+            ("create index i on t (a)", false),
+            ("do $$ begin perform 1; end $$", false),
+            ("do $$ begin perform 'x'; end $$", true),
+            ("select 'x'", true),
+            ("comment on table t is $$x$$", true),
+        ] {
+            assert_eq!(has_secrets(text), secret, "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ mod split;
 
 pub use excerpt::excerpt;
 pub use lexer::{Kind, Lexeme, lex};
-pub use mask::{mask, mask_literals, scrub};
+pub use mask::{has_secrets, mask, mask_literals, scrub};
 pub use split::{Statement, split};
 
 /// A place in a text, counted as editors do.

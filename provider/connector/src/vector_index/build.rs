@@ -3,12 +3,13 @@
 //! **Invariant:** an index in use goes only in the transaction that puts its successor in place. What a build leaves
 //! behind bears the reserved name, and the next apply finishes or drops it.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Transaction;
 
 use super::catalog::{Extension, Found};
-use super::observe::{Sight, changed_since, doing, feasible, look, normal_form, seen, set_search_path, taken};
+use super::observe::{Form, Sight, changed_since, doing, feasible, look, normal_form, seen, set_search_path, taken};
 use super::plan::{self, Action, Prior, Recipe, Seen, create, create_steps, replace_steps, reserved_name};
 use super::progress;
 use super::spec::{BuildSettings, VectorIndexSpec};
@@ -58,8 +59,8 @@ struct Decision {
     action: Action,
     steps: Vec<Step>,
     extension: Option<Extension>,
-    /// The condition in the server's form, where it could be found out.
-    form: Option<Option<String>>,
+    /// The condition in the server's form.
+    form: Form,
 }
 
 /// Builds or changes an index: all of it, or the old one stays in force. When the connection is lost, the build is
@@ -68,9 +69,9 @@ pub async fn apply(database: &Database, scope: &Scope, build: &Build<'_>) -> Res
     let mut resumes = 0;
     loop {
         let result = if build.concurrently {
-            apply_concurrently(database, scope, build, resumes > 0).await
+            Box::pin(apply_concurrently(database, scope, build, resumes > 0)).await
         } else {
-            apply_in_transaction(database, scope, build, resumes > 0).await
+            Box::pin(apply_in_transaction(database, scope, build, resumes > 0)).await
         };
         match result {
             Err(errors) if errors.iter().any(Error::is_closed) && resumes < RESUMES && scope.stopped().is_none() => {
@@ -255,7 +256,7 @@ async fn decide(transaction: &mut Transaction<'_>, build: &Build<'_>, resumed: b
     };
     let recipe = feasible(transaction, spec, build.concurrently, &sight).await?;
     let form = normal_form(transaction, spec, sight.extension.as_ref()).await.map_err(one)?;
-    let (action, steps) = choose(build, &sight, &recipe, form.as_ref(), resumed)?;
+    let (action, steps) = choose(build, &sight, &recipe, &form, resumed)?;
     Ok(Decision { recipe, action, steps, extension: sight.extension, form })
 }
 
@@ -263,7 +264,7 @@ fn choose(
     build: &Build<'_>,
     sight: &Sight,
     recipe: &Recipe,
-    form: Option<&Option<String>>,
+    form: &Form,
     resumed: bool,
 ) -> Result<(Action, Vec<Step>), Vec<Error>> {
     let spec = build.spec;
@@ -284,17 +285,19 @@ fn choose(
         let old = TableName::new(&spec.table.schema, prior.index_name);
         return Ok((Action::Rebuild, replace_steps(spec, recipe, build.concurrently, &old)));
     };
-    let means_the_same = form.is_some_and(|form| *form == prior.seen.index.predicate);
+    let means_the_same = form.is(prior.seen.index.predicate.as_deref());
     if planned.action == Action::RebuildIfNeeded && means_the_same {
         return Ok((Action::Keep, Vec::new()));
     }
     Ok((planned.action, planned.steps))
 }
 
-/// Whether an index is exactly what is wanted. `form` is the wanted condition in the server's form, where that is known.
-fn is_wanted(found: &Found, spec: &VectorIndexSpec, recipe: &Recipe, form: Option<&Option<String>>) -> bool {
+/// Whether an index is exactly what is wanted. `form` is the wanted condition in the server's form.
+fn is_wanted(found: &Found, spec: &VectorIndexSpec, recipe: &Recipe, form: &Form) -> bool {
     match found {
-        Found::Index(index) => index.valid && index.fits(spec, recipe.operator_class) && form == Some(&index.predicate),
+        Found::Index(index) => {
+            index.valid && index.fits(spec, recipe.operator_class) && form.is(index.predicate.as_deref())
+        }
         _ => false,
     }
 }
@@ -334,7 +337,7 @@ async fn build_beside(
                 )
                 .advice("drop or rename that"));
             }
-            leftover if is_wanted(leftover, spec, &decision.recipe, decision.form.as_ref()) => {
+            leftover if is_wanted(leftover, spec, &decision.recipe, &decision.form) => {
                 tracing::info!(index = %reserved, "taking the index that an earlier build finished");
                 return Ok(());
             }
@@ -439,10 +442,10 @@ fn settings_sql(build: &Build<'_>, extension: Option<&Extension>, local: bool) -
     let set = if local { "set local" } else { "set" };
     let mut sql = extension.map_or_else(String::new, |extension| set_search_path(extension, local));
     if let Some(memory) = &build.settings.maintenance_work_mem {
-        sql.push_str(&format!("{set} maintenance_work_mem = {}; ", quote_literal(memory)));
+        let _ = write!(sql, "{set} maintenance_work_mem = {}; ", quote_literal(memory));
     }
     if let Some(workers) = build.settings.max_parallel_maintenance_workers {
-        sql.push_str(&format!("{set} max_parallel_maintenance_workers = {workers}; "));
+        let _ = write!(sql, "{set} max_parallel_maintenance_workers = {workers}; ");
     }
     sql
 }

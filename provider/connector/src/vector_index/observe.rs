@@ -218,14 +218,29 @@ pub(super) fn taken(spec: &VectorIndexSpec, found: &Found) -> Option<Error> {
     Some(error.blame(Blame::Attribute("name")))
 }
 
-/// The condition in the server's own form, found out on an empty copy of the table that is gone afterwards. The outer
-/// `None`: this role may not make one, so nobody knows.
+/// What the server makes of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// This role may not make the copy on which it is found out.
+    Unknown,
+    /// This, or none.
+    Is(Option<String>),
+}
+
+impl Form {
+    /// Whether it is certainly this one.
+    pub(super) fn is(&self, predicate: Option<&str>) -> bool {
+        matches!(self, Self::Is(form) if form.as_deref() == predicate)
+    }
+}
+
+/// The condition in the server's own form, found out on an empty copy of the table that is gone afterwards.
 pub(super) async fn normal_form(
     transaction: &mut Transaction<'_>,
     spec: &VectorIndexSpec,
     extension: Option<&Extension>,
-) -> Result<Option<Option<String>>, Error> {
-    let Some(predicate) = &spec.predicate else { return Ok(Some(None)) };
+) -> Result<Form, Error> {
+    let Some(predicate) = &spec.predicate else { return Ok(Form::Is(None)) };
     let doing = doing(spec);
     let internal = |error: &tokio_postgres::Error| Error::postgres(&doing, error);
     let savepoint = transaction.savepoint("probe").await.map_err(|e| internal(&e))?;
@@ -233,7 +248,7 @@ pub(super) async fn normal_form(
     match savepoint.batch_execute(&copy).await {
         Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => {
             savepoint.rollback().await.map_err(|e| internal(&e))?;
-            return Ok(None);
+            return Ok(Form::Unknown);
         }
         other => other.map_err(|e| internal(&e))?,
     }
@@ -257,7 +272,7 @@ pub(super) async fn normal_form(
         .await
         .map_err(|e| internal(&e))?;
     savepoint.rollback().await.map_err(|e| internal(&e))?;
-    Ok(Some(rows.first().and_then(|row| row.get(0))))
+    Ok(Form::Is(rows.first().and_then(|row| row.get(0))))
 }
 
 /// The statement that lets operator classes and functions of pgvector be found without their schema.

@@ -127,8 +127,9 @@ impl ObservedIndex {
 /// The name under which an index is built before it takes its own. Nobody else uses names that begin so.
 pub fn reserved_name(index: &TableName) -> String {
     let digest = Sha256::new().chain_update(&index.schema).chain_update([0]).chain_update(&index.name).finalize();
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("terraform_pg_build_{hex}")
+    let mut number = [0; 8];
+    number.copy_from_slice(&digest[..8]);
+    format!("terraform_pg_build_{:016x}", u64::from_be_bytes(number))
 }
 
 /// Decides what a change takes; `None` while the type of the column is not known.

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** only looks, through a connection of its own that it never waits long for.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
@@ -55,19 +56,19 @@ async fn look(database: &Database, pid: i32) -> Option<String> {
     let row = rows.first()?;
     let count = |column: usize| row.get::<_, Option<i64>>(column).unwrap_or(0);
     let parts = [("lockers", count(2), count(1)), ("blocks", count(4), count(3)), ("tuples", count(6), count(5))];
-    Some(describe(row.get(0), &parts, row.get(7)))
+    Some(describe(row.get(0), &parts, &row.get::<_, Vec<i32>>(7)))
 }
 
-fn describe(phase: Option<&str>, parts: &[(&str, i64, i64)], blockers: Vec<i32>) -> String {
+fn describe(phase: Option<&str>, parts: &[(&str, i64, i64)], blockers: &[i32]) -> String {
     let mut text = phase.unwrap_or("waiting for a lock").to_owned();
     for (what, done, total) in parts {
         if *total > 0 {
-            text.push_str(&format!(", {done} of {total} {what}"));
+            let _ = write!(text, ", {done} of {total} {what}");
         }
     }
     if !blockers.is_empty() {
         let pids: Vec<String> = blockers.iter().map(ToString::to_string).collect();
-        text.push_str(&format!(", blocked by process {}", pids.join(", ")));
+        let _ = write!(text, ", blocked by process {}", pids.join(", "));
     }
     text
 }
@@ -79,9 +80,9 @@ mod tests {
     #[test]
     fn progress_reads_well() {
         assert_eq!(
-            describe(Some("building index: loading tuples"), &[("blocks", 5, 10), ("tuples", 0, 0)], vec![]),
+            describe(Some("building index: loading tuples"), &[("blocks", 5, 10), ("tuples", 0, 0)], &[]),
             "building index: loading tuples, 5 of 10 blocks"
         );
-        assert_eq!(describe(None, &[], vec![1, 2]), "waiting for a lock, blocked by process 1, 2");
+        assert_eq!(describe(None, &[], &[1, 2]), "waiting for a lock, blocked by process 1, 2");
     }
 }

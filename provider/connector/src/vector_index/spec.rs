@@ -42,7 +42,8 @@ impl<T> Given<T> {
         }
     }
 
-    /// Nothing known later: the value or its absence.
+    /// The value or its absence; `None` where it will be known later.
+    #[expect(clippy::option_option, reason = "known later, absent and present are three different things")]
     fn settled(&self) -> Option<Option<T>>
     where
         T: Clone,

@@ -1,5 +1,7 @@
 //! Attachments on a real server.
 
+use std::sync::Arc;
+
 use pg_connector::attachment::{self, Attachment, OnTeardownError};
 use pg_connector::{Blame, Database, Scope, TableName};
 use testbed::TestDatabase;
@@ -22,12 +24,11 @@ fn step_by_step(setup: &str, teardown: Option<&str>) -> Attachment {
     Attachment { transactional: false, ..attachment(setup, teardown) }
 }
 
-async fn on_each_version<F: Future<Output = ()>>(run: impl Fn(TestDatabase, Database) -> F) {
+async fn on_each_version<F: Future<Output = ()>>(run: impl Fn(Arc<TestDatabase>, Database) -> F) {
     for major in TestDatabase::VERSIONS {
-        let test = TestDatabase::new(major).await;
+        let test = Arc::new(TestDatabase::new(major).await);
         test.query("create table t (id bigint primary key, d text); create table log (n serial, what text)").await;
-        let database = connect_with(&test, 10);
-        run(test, database).await;
+        Box::pin(run(Arc::clone(&test), connect_with(&test, 10))).await;
     }
 }
 
@@ -126,7 +127,9 @@ async fn an_error_shows_its_place_and_no_secret() {
         let error = attachment::create(&database, &scope, &attachment(setup, None)).await.unwrap_err();
         assert!(error.doing().ends_with("statement 2, line 4, column 3"), "{error}");
         assert_eq!(error.failed_statement(), Some("  select '***',\n    wrong from t\n    ^"));
-        assert_eq!((error.sqlstate(), error.blamed()), (Some("42703"), Some(&Blame::Attribute("setup_sql"))));
+        assert_eq!((error.sqlstate(), error.blamed()), (Some("42703"), None), "what is pointed at is shown");
+        let plain = attachment::create(&database, &scope, &attachment("select wrong", None)).await.unwrap_err();
+        assert_eq!(plain.blamed(), Some(&Blame::Attribute("setup_sql")));
         let raising =
             "do $$ begin raise exception 'told %', 5 using detail = 'why', hint = 'what', errcode = 'XY123'; end $$";
         let error = attachment::create(&database, &scope, &attachment(raising, None)).await.unwrap_err();
@@ -200,10 +203,9 @@ async fn a_missing_table_is_gone_and_no_failure_of_the_teardown() {
 #[tokio::test]
 async fn nothing_of_the_session_reaches_others() {
     on_each_version(|test, _| async move {
-        test.query("drop role if exists leaky; create role leaky; grant all on schema public to leaky; grant all on t, log to leaky").await;
         let database = connect_with(&test, 1);
         let scope = Scope::default();
-        let setup = "set role leaky; set search_path = pg_catalog; set work_mem = '1MB'; create temporary table tmp (); \
+        let setup = "set role pg_monitor; set search_path = pg_catalog; set work_mem = '1MB'; create temporary table tmp (); \
             prepare p as select 1; listen x; select pg_advisory_lock(1)";
         for transactional in [true, false, true] {
             let leaky = Attachment { transactional, ..attachment(setup, None) };
@@ -234,9 +236,8 @@ async fn remarks_of_the_server_come_back() {
 
 #[tokio::test]
 async fn what_attachments_are_for_goes_round() {
-    on_each_version(|test, database| async move {
+    on_each_version(|_, database| async move {
         let scope = Scope::default();
-        test.query("drop role if exists reader; create role reader").await;
         for (setup, teardown) in [
             (
                 "create function f() returns trigger language plpgsql as $f$ begin new.d := coalesce(new.d, ';'); return new; end $f$;\n\
@@ -250,7 +251,7 @@ async fn what_attachments_are_for_goes_round() {
             ),
             ("alter table t add column fts tsvector generated always as (to_tsvector('simple', d)) stored; create index f on t using gin (fts)", "alter table t drop column fts"),
             ("alter table t enable row level security; create policy p on t using (d <> '')", "drop policy p on t; alter table t disable row level security"),
-            ("grant select on t to reader; comment on column t.d is 'it''s; fine'", "revoke select on t from reader; comment on column t.d is null"),
+            ("grant select on t to pg_monitor; comment on column t.d is 'it''s; fine'", "revoke select on t from pg_monitor; comment on column t.d is null"),
             ("create rule r as on update to t do also (insert into log (what) values ('a'); insert into log (what) values ('b'))", "drop rule r on t"),
         ] {
             let both = attachment(setup, Some(teardown));

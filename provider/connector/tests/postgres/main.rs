@@ -1,5 +1,7 @@
 //! The connector against real servers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod attachment;
 mod connect;
 mod locks;

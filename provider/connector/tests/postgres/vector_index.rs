@@ -62,7 +62,7 @@ async fn indexes(test: &TestDatabase) -> String {
 
 async fn on_each_version<F: Future<Output = ()>>(run: impl Fn(TestDatabase) -> F) {
     for major in TestDatabase::VERSIONS {
-        run(TestDatabase::new(major).await).await;
+        Box::pin(run(TestDatabase::new(major).await)).await;
     }
 }
 
@@ -454,17 +454,22 @@ async fn a_build_whose_backend_is_killed_leaves_nothing() {
     .await;
 }
 
-/// A way to the server that can be cut.
-async fn cuttable(test: &TestDatabase) -> (TestDatabase, tokio::sync::watch::Sender<()>) {
+/// A pool whose connections to the server can be cut.
+async fn cuttable(test: &TestDatabase) -> (Database, tokio::sync::watch::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+<<<<<<< HEAD
+    let through = test.through("127.0.0.1", listener.local_addr().unwrap().port());
+=======
     let through = TestDatabase {
         password: None,
         host: "127.0.0.1".to_owned(),
         port: listener.local_addr().unwrap().port(),
         user: test.user.clone(),
+        password: test.password.clone(),
         name: test.name.clone(),
         major: test.major,
     };
+>>>>>>> settings
     let (cut, cutting) = tokio::sync::watch::channel(());
     let server = (test.host.clone(), test.port);
     tokio::spawn(async move {
@@ -480,7 +485,7 @@ async fn cuttable(test: &TestDatabase) -> (TestDatabase, tokio::sync::watch::Sen
             });
         }
     });
-    (through, cut)
+    (connect_with(&through, 10), cut)
 }
 
 #[tokio::test]
@@ -490,8 +495,7 @@ async fn a_lost_connection_is_taken_up_again() {
         let mut holding = connect_with(&test, 1).connect(&Scope::default()).await.unwrap();
         let snapshot = holding.begin().await.unwrap();
         snapshot.batch_execute("set transaction isolation level repeatable read; select 1").await.unwrap();
-        let (through, cut) = cuttable(&test).await;
-        let database = connect_with(&through, 10);
+        let (database, cut) = cuttable(&test).await;
         let disturb = async {
             wait_for_build(&test).await;
             cut.send(()).unwrap();
