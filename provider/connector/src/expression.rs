@@ -84,10 +84,11 @@ fn significant(text: &str) -> Vec<Lexeme<'_>> {
 fn is_plain(text: &str) -> bool {
     let lexemes = significant(text);
     let mut rest = lexemes.as_slice();
-    if let [first, tail @ ..] = rest {
-        if matches!(first.text, "-" | "+") && tail.first().is_some_and(|l| l.kind == Kind::Number) {
-            rest = tail;
-        }
+    if let [first, tail @ ..] = rest
+        && matches!(first.text, "-" | "+")
+        && tail.first().is_some_and(|l| l.kind == Kind::Number)
+    {
+        rest = tail;
     }
     rest = match rest {
         [first, tail @ ..] if matches!(first.kind, Kind::Number | Kind::Text | Kind::DollarText) => tail,

@@ -238,6 +238,9 @@ impl ObservedTable {
 mod tests {
     use super::*;
 
+    /// Something that happens to a table.
+    type Change = fn(&mut ObservedTable);
+
     fn table() -> ObservedTable {
         let column = |name: &str, type_name: &str| ObservedColumn {
             name: name.to_owned(),
@@ -263,7 +266,7 @@ mod tests {
     fn the_digest_sees_what_a_plan_rests_on_and_nothing_else() {
         let before = table();
         let digest = |table: &ObservedTable| table.digest(["id", "a", "b"]);
-        let harmless: [fn(&mut ObservedTable); 4] = [
+        let harmless: [Change; 4] = [
             |t| t.oid = 2,
             |t| t.comment = Some("x".to_owned()),
             |t| t.columns.reverse(),
@@ -278,7 +281,7 @@ mod tests {
             assert_eq!(digest(&before), digest(&now));
             assert_eq!(before.differences(&now, ["id", "a", "b"]), [""; 0]);
         }
-        let harmful: [(fn(&mut ObservedTable), &str); 7] = [
+        let harmful: [(Change, &str); 7] = [
             (|t| t.kind = RelationKind::View, "it was a table and is a view"),
             (|t| t.columns[1].type_name = "integer".to_owned(), "column a was text and is integer"),
             (|t| t.columns[1].nullable = true, "column a was not null and is nullable"),

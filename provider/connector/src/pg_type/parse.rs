@@ -236,7 +236,7 @@ impl Reader<'_, '_> {
                 Kind::Number if plain_number => modifiers.push(format!("{sign}{}", lexeme.text)),
                 Kind::Word | Kind::QuotedName if sign.is_empty() => modifiers.push(lexeme.text.to_owned()),
                 Kind::Text if sign.is_empty() && lexeme.text.starts_with('\'') => {
-                    modifiers.push(lexeme.text.to_owned())
+                    modifiers.push(lexeme.text.to_owned());
                 }
                 _ => return Err(self.shape()),
             }

@@ -45,7 +45,8 @@ impl Faults {
             }
         }
         if spec.name.schema.starts_with("pg_") || spec.name.schema == "information_schema" {
-            let message = format!("the schema {} belongs to the server, and its tables are not for us", spec.name.schema);
+            let message =
+                format!("the schema {} belongs to the server, and its tables are not for us", spec.name.schema);
             self.push(Blame::Attribute("schema_name"), message, Some("Choose a schema of your own."));
         }
         if spec.comment.as_ref().is_some_and(|comment| comment.contains('\0')) {
@@ -137,12 +138,14 @@ mod tests {
         }
     }
 
+    type Case = (fn(&mut TableSpec), Blame, &'static str);
+
     #[test]
     fn each_fault_blames_its_part() {
         assert!(sound().faults().is_empty());
         let attribute = Blame::Attribute;
         let column = |name: &str, part| Blame::Column(name.to_owned(), part);
-        let cases: [(fn(&mut TableSpec), Blame, &str); 17] = [
+        let cases: [Case; 17] = [
             (|t| t.name.schema = "x".repeat(64), attribute("schema_name"), "63"),
             (|t| t.name.name = String::new(), attribute("table_name"), "empty"),
             (|t| t.name.name = "ü".repeat(32), attribute("table_name"), "64 bytes"),
@@ -152,7 +155,11 @@ mod tests {
             (|t| t.columns[1].name = "x".repeat(64), column(&"x".repeat(64), None), "63"),
             (|t| t.columns[1].name = "ctid".to_owned(), column("ctid", None), "has already"),
             (|t| t.columns.push(t.columns[1].clone()), column("a", None), "twice"),
-            (|t| t.columns[1].type_name = "text; drop".to_owned(), column("a", Some("type")), "not the name of one type"),
+            (
+                |t| t.columns[1].type_name = "text; drop".to_owned(),
+                column("a", Some("type")),
+                "not the name of one type",
+            ),
             (|t| t.columns[1].type_name = "serial".to_owned(), column("a", Some("type")), "is no type"),
             (|t| t.columns[1].default = Some("1, b int".to_owned()), column("a", Some("default")), "comma"),
             (|t| t.columns[1].comment = Some("\0".to_owned()), column("a", Some("comment")), "NUL"),

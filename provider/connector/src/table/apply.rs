@@ -157,9 +157,9 @@ impl Run<'_, '_> {
                 },
                 result => result,
             },
-            Kind::NotNull(columns) => match self.attempt(action).await {
+            Kind::NotNull(_) => match self.attempt(action).await {
                 Err(error) if is_about_data(&error) => {
-                    Err(probe::null(self.transaction, &self.change.desired, columns, error).await)
+                    Err(probe::null(self.transaction, &self.change.desired, &self.script.not_null, error).await)
                 }
                 result => result,
             },

@@ -12,8 +12,8 @@ pub(super) enum Retype {
     Impossible,
     /// The server can convert each value.
     Convert {
-        /// The type that `using` casts to.
-        using: String,
+        /// The type that each value is cast to, where `using` is needed.
+        using: Option<String>,
         /// Whether the whole table is written again.
         rewrites: bool,
         /// Whether values may lose digits or parts.
@@ -36,8 +36,8 @@ const CASTS: &str = " bit>int4 bit>int8 bit>varbit bool>int4 box>circle box>lseg
     timestamptz>timetz timetz>time tsrange>tsmultirange tstzrange>tstzmultirange varbit>bit xid8>xid ";
 
 /// The pairs whose values are stored alike, so that nothing is written again.
-const STORED_ALIKE: &str = " cidr>inet int4>oid oid>int4 text>varchar varchar>text bit>varbit xml>text \
-    xml>varchar ";
+const STORED_ALIKE: &str = " bit>varbit cidr>inet int4>oid oid>int4 text>bpchar text>varchar varchar>bpchar \
+    varchar>text xml>bpchar xml>text xml>varchar ";
 
 /// The pairs whose values may lose digits or parts.
 const LOSSY: &str = " float4>int2 float4>int4 float4>int8 float8>float4 float8>int2 float8>int4 float8>int8 \
@@ -90,17 +90,21 @@ fn listed(list: &str, from: &PgType, to: &PgType) -> bool {
 }
 
 /// An explicit cast to `varchar(3)` cuts off what is too long. So `using` casts to the type without its length, and the
-/// assignment to the column then refuses what does not fit.
-fn using(from: &PgType, to: &PgType) -> String {
-    if !to.is_builtin() && !to.is_pgvector() {
-        return to.to_string();
+/// assignment to the column then refuses what does not fit. Where only the modifiers differ there is no `using` at all:
+/// with it, the server would not see that nothing has to be written.
+fn using(from: &PgType, to: &PgType) -> Option<String> {
+    if from.unmodified().is_same(&to.unmodified()) {
+        return None;
     }
-    match to.name() {
-        "bit" if to.is_array() => format!("{}[]", using(&from.element(), &to.element())),
+    if !to.is_builtin() && !to.is_pgvector() {
+        return Some(to.to_string());
+    }
+    Some(match to.name() {
+        "bit" if to.is_array() => "bit varying[]".to_owned(),
         "bit" if matches!(from.name(), "int4" | "int8") => to.to_string(),
         "bit" => "bit varying".to_owned(),
         _ => to.unmodified().to_string(),
-    }
+    })
 }
 
 fn rewrites(from: &PgType, to: &PgType) -> bool {
@@ -111,24 +115,16 @@ fn rewrites(from: &PgType, to: &PgType) -> bool {
         let to_unlimited = to.modifiers().is_empty();
         return !(to_unlimited && !from.is_array() && listed(STORED_ALIKE, from, to));
     }
+    let same_fields = to.fields().is_none_or(|fields| from.fields() == Some(fields));
     let (old, new) = (from.numbers(), to.numbers());
     match (from.name(), old.as_slice(), new.as_slice()) {
+        (_, _, []) => !same_fields,
         _ if from.is_array() => true,
-        ("varchar" | "varbit" | "numeric" | "time" | "timetz" | "timestamp" | "timestamptz", _, []) => false,
-        ("vector" | "halfvec" | "sparsevec", _, []) => false,
-        ("varchar" | "varbit", [Some(a)], [Some(b)]) => b < a,
-        ("time" | "timetz" | "timestamp" | "timestamptz", [Some(a)], [Some(b)]) => b < a,
+        ("varchar" | "varbit" | "time" | "timetz" | "timestamp" | "timestamptz", [Some(a)], [Some(b)]) => b < a,
         ("time" | "timetz" | "timestamp" | "timestamptz", [], [Some(b)]) => *b < 6,
         ("numeric", [Some(p), Some(s)], [Some(q), Some(t)]) => q < p || s != t,
-        ("interval", old, new) => {
-            let fits = match (old, new) {
-                (_, []) => true,
-                ([Some(a)], [Some(b)]) => b >= a,
-                ([], [Some(b)]) => *b >= 6,
-                _ => false,
-            };
-            !(fits && to.fields().is_none_or(|fields| from.fields() == Some(fields)))
-        }
+        ("interval", [Some(a)], [Some(b)]) => b < a || !same_fields,
+        ("interval", [], [Some(b)]) => *b < 6 || !same_fields,
         _ => true,
     }
 }
@@ -206,50 +202,53 @@ mod tests {
             ("mood", "bigint", "bigint", true, false),
             ("bigint", "app.mood", "app.mood", true, false),
             ("text", "geometry(Point,4326)", "geometry(Point,4326)", true, false),
-            ("varchar(3)", "varchar(5)", "character varying", false, false),
-            ("varchar(5)", "varchar(3)", "character varying", true, false),
-            ("varchar(5)", "varchar", "character varying", false, false),
-            ("varchar", "varchar(3)", "character varying", true, false),
+            ("varchar(3)", "varchar(5)", "", false, false),
+            ("varchar(5)", "varchar(3)", "", true, false),
+            ("varchar(5)", "varchar", "", false, false),
+            ("varchar", "varchar(3)", "", true, false),
             ("varchar(5)", "text", "text", false, false),
             ("text", "varchar", "character varying", false, false),
             ("text", "varchar(9)", "character varying", true, false),
-            ("char(3)", "char(5)", "bpchar", true, false),
+            ("char(3)", "char(5)", "", true, false),
             ("char(3)", "text", "text", true, false),
-            ("bit(3)", "bit(5)", "bit varying", true, false),
+            ("bit(3)", "bit(5)", "", true, false),
             ("text", "bit(5)", "bit varying", true, false),
             ("integer", "bit(5)", "bit(5)", true, true),
-            ("varbit(3)", "varbit(5)", "bit varying", false, false),
-            ("numeric(10,2)", "numeric(12,2)", "numeric", false, false),
-            ("numeric(10,2)", "numeric", "numeric", false, false),
-            ("numeric(10,2)", "numeric(12,4)", "numeric", true, false),
-            ("numeric(10,2)", "numeric(10,1)", "numeric", true, true),
-            ("numeric", "numeric(10,2)", "numeric", true, true),
+            ("varbit(3)", "varbit(5)", "", false, false),
+            ("numeric(10,2)", "numeric(12,2)", "", false, false),
+            ("numeric(10,2)", "numeric", "", false, false),
+            ("numeric(10,2)", "numeric(12,4)", "", true, false),
+            ("numeric(10,2)", "numeric(10,1)", "", true, true),
+            ("numeric", "numeric(10,2)", "", true, true),
             ("integer", "numeric(10,2)", "numeric", true, false),
             ("numeric", "integer", "integer", true, true),
             ("double precision", "numeric(10,2)", "numeric", true, true),
             ("timestamp", "timestamptz", "timestamp with time zone", true, false),
             ("timestamptz", "date", "date", true, true),
-            ("timestamp(3)", "timestamp(6)", "timestamp without time zone", false, false),
-            ("timestamp(3)", "timestamp", "timestamp without time zone", false, false),
-            ("timestamp", "timestamp(3)", "timestamp without time zone", true, true),
-            ("interval(3)", "interval", "interval", false, false),
-            ("interval", "interval year", "interval", true, true),
-            ("interval year", "interval", "interval", false, false),
+            ("timestamp(3)", "timestamp(6)", "", false, false),
+            ("timestamp(3)", "timestamp", "", false, false),
+            ("timestamp", "timestamp(3)", "", true, true),
+            ("interval(3)", "interval", "", false, false),
+            ("interval", "interval year", "", true, true),
+            ("interval year", "interval", "", false, false),
             ("cidr", "inet", "inet", false, false),
             ("inet", "cidr", "cidr", true, true),
             ("xml", "text", "text", false, false),
             ("integer[]", "bigint[]", "bigint[]", true, false),
-            ("varchar(3)[]", "varchar(5)[]", "character varying[]", true, false),
-            ("bit(3)[]", "bit(5)[]", "bit varying[]", true, false),
-            ("vector(3)", "vector", "vector", false, false),
-            ("vector", "vector(3)", "vector", true, false),
+            ("varchar(3)[]", "varchar(5)[]", "", true, false),
+            ("bit(3)[]", "bit(5)[]", "", true, false),
+            ("varchar(3)[]", "varchar[]", "", false, false),
+            ("geometry(Point)", "geometry", "", false, false),
+            ("text[]", "bit(5)[]", "bit varying[]", true, false),
+            ("vector(3)", "vector", "", false, false),
+            ("vector", "vector(3)", "", true, false),
             ("vector(3)", "halfvec(3)", "halfvec", true, true),
             ("halfvec(3)", "vector(3)", "vector", true, false),
             ("public.vector(3)", "halfvec(3)", "halfvec", true, true),
             ("vector(3)", "real[]", "real[]", true, false),
             ("real[]", "vector(3)", "vector", true, false),
         ] {
-            let expected = Retype::Convert { using: using.to_owned(), rewrites, loses };
+            let expected = Retype::Convert { using: (!using.is_empty()).then(|| using.to_owned()), rewrites, loses };
             assert_eq!(decide(from, to), expected, "{from} to {to}");
         }
     }

@@ -19,8 +19,9 @@ pub(super) fn changed(doing: &str, differences: &[String]) -> Error {
 /// The error for a table that is in the way of a new one.
 pub(super) fn exists(table: &TableSpec, live: &ObservedTable) -> Error {
     let name = &table.name;
-    let error = Error::new(format!("create table {name}"), format!("{name} exists already and is {}", live.kind.noun()))
-        .blame(Blame::Attribute("table_name"));
+    let error =
+        Error::new(format!("create table {name}"), format!("{name} exists already and is {}", live.kind.noun()))
+            .blame(Blame::Attribute("table_name"));
     if live.kind.is_table() {
         error.advice(format!(
             "Nothing was written. To manage the existing table from here on, import it with the id {name}; to only fill it \
@@ -52,7 +53,9 @@ pub(super) fn unchanged(change: &TableChange, live: Option<&ObservedTable>) -> R
 pub(super) fn missing(table: &TableSpec) -> Error {
     Error::new(format!("fill table {}", table.name), format!("there is no table {}", table.name))
         .blame(Blame::Attribute("table_name"))
-        .advice("With managed_by = \"user\" the table has to be made before; leave managed_by out to have it made here.")
+        .advice(
+            "With managed_by = \"user\" the table has to be made before; leave managed_by out to have it made here.",
+        )
 }
 
 /// One error that says what all of them say.
@@ -91,10 +94,9 @@ fn differences(change: &TableChange, planned: &ObservedTable, live: &ObservedTab
 /// are remembered.
 pub(super) fn as_declared(change: &TableChange, observed: &mut ObservedTable) -> Result<(), Error> {
     for column in &mut observed.columns {
-        if let Some(declared) = change.desired.column(&column.name) {
-            if !column.is_spelled(&declared.type_name) {
-                column.spelled = Some(declared.type_name.clone());
-            }
+        let declared = change.desired.column(&column.name);
+        if let Some(declared) = declared.filter(|declared| !column.is_spelled(&declared.type_name)) {
+            column.spelled = Some(declared.type_name.clone());
         }
     }
     let after = TableChange {

@@ -42,8 +42,8 @@ pub(super) struct Diff<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Retyped<'a> {
     pub(super) column: &'a ColumnSpec,
-    /// The type that each value is cast to.
-    pub(super) using: String,
+    /// The type that each value is cast to, where the assignment alone does not do it.
+    pub(super) using: Option<String>,
     /// Whether the whole table is written again.
     pub(super) rewrites: bool,
     /// Whether values may lose digits or parts.
@@ -77,14 +77,13 @@ pub(super) fn diff<'a>(change: &'a TableChange, observed: &'a ObservedTable) -> 
         diff.replace.push("primary_key");
     }
     for column in &desired.columns {
-        match observed.column(&column.name) {
-            Some(live) => diff.column(change, prior.and_then(|p| p.column(&column.name)), column, live),
-            None => {
-                diff.added.push(column);
-                if let Some(comment) = column.comment.as_deref().filter(|text| !text.is_empty()) {
-                    diff.comments.push((Some(&column.name), Some(comment)));
-                }
-            }
+        if let Some(live) = observed.column(&column.name) {
+            diff.column(change, prior.and_then(|p| p.column(&column.name)), column, live);
+            continue;
+        }
+        diff.added.push(column);
+        if let Some(comment) = column.comment.as_deref().filter(|text| !text.is_empty()) {
+            diff.comments.push((Some(&column.name), Some(comment)));
         }
     }
     let no_longer = |live: &&ObservedColumn| {
@@ -159,9 +158,12 @@ impl<'a> Diff<'a> {
         self.comments.extend(comment.map(|text| (Some(name), text)));
         if live.generated && column.default.is_some() {
             self.refusals.push(
-                Error::new(super::doing(change), format!("the server computes column {name} itself, so it has no default"))
-                    .blame(Blame::Column(column.name.clone(), Some("default")))
-                    .advice("Leave the default out."),
+                Error::new(
+                    super::doing(change),
+                    format!("the server computes column {name} itself, so it has no default"),
+                )
+                .blame(Blame::Column(column.name.clone(), Some("default")))
+                .advice("Leave the default out."),
             );
             return;
         }
@@ -179,7 +181,13 @@ impl<'a> Diff<'a> {
         }
     }
 
-    fn compare_default(&mut self, prior: Option<&ColumnSpec>, column: &'a ColumnSpec, live: &ObservedColumn, retyped: bool) {
+    fn compare_default(
+        &mut self,
+        prior: Option<&ColumnSpec>,
+        column: &'a ColumnSpec,
+        live: &ObservedColumn,
+        retyped: bool,
+    ) {
         let before = prior.and_then(|p| p.default.as_deref());
         let dropped_for_type = retyped && live.default.is_some() && (before.is_some() || column.default.is_some());
         match column.default.as_deref() {
@@ -212,12 +220,13 @@ fn decide(change: &TableChange, column: &ColumnSpec, live: &ObservedColumn) -> R
         Error::new(super::doing(change), message).blame(Blame::Column(column.name.clone(), Some("type")))
     };
     if live.generated {
-        let message = format!("the server computes column {} as {}, which is not changed here", column.name, live.type_name);
+        let message =
+            format!("the server computes column {} as {}, which is not changed here", column.name, live.type_name);
         return Err(refuse(message).advice(format!("Declare type = {:?}.", live.type_name)));
     }
     let to = PgType::parse(&column.type_name).map_err(|fault| refuse(fault.message))?;
     let Ok(from) = PgType::parse(&live.type_name) else {
-        return Ok(Retype::Convert { using: to.to_string(), rewrites: true, loses: false });
+        return Ok(Retype::Convert { using: Some(to.to_string()), rewrites: true, loses: false });
     };
     match casts::retype(&from, &to) {
         Retype::Impossible if !change.force_destroy => {

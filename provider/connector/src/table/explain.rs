@@ -36,8 +36,7 @@ fn blame(action: &Action, server: &ServerError) -> Option<Blame> {
     let only = || first.filter(|first| action.origins.iter().all(|origin| origin.column == first.column));
     let (origin, exact) = match (pointed, named(), only()) {
         (Some(origin), _, _) => (origin, true),
-        (None, Some(origin), _) => (origin, action.origins.len() == 1),
-        (None, None, Some(origin)) => (origin, action.origins.len() == 1),
+        (None, Some(origin), _) | (None, None, Some(origin)) => (origin, action.origins.len() == 1),
         (None, None, None) => return None,
     };
     Some(Blame::Column(origin.column.clone(), origin.part.filter(|_| exact)))
@@ -61,15 +60,21 @@ fn advice(server: &ServerError) -> Option<String> {
             "The user that the connection logs in with lacks a right: only the owner of a table (or a member of the owning \
              role) can alter or drop it, and making one takes the create right on its schema."
         }
-        "42704" => "Check the spelling, and whether it has to be made first; types in schemas other than the table's, public \
-                    and those of extensions need their schema: my_schema.my_type.",
+        "42704" => {
+            "Check the spelling, and whether it has to be made first; types in schemas other than the table's, public \
+                    and those of extensions need their schema: my_schema.my_type."
+        }
         "42804" if server.message.contains("default for column") => {
             "The column has a default that does not fit the new type. Declare the default that it should have from now on."
         }
-        "42846" | "42804" => "Postgres has no cast between these types; add a column of another name, and drop this one later.",
+        "42846" | "42804" => {
+            "Postgres has no cast between these types; add a column of another name, and drop this one later."
+        }
         "42P07" | "42701" | "42703" | "42P01" | "42P16" => CHANGED,
-        "55006" => "A statement before it left work behind that is only done at the end of the transaction, such as deferred \
-                    triggers; try again.",
+        "55006" => {
+            "A statement before it left work behind that is only done at the end of the transaction, such as deferred \
+                    triggers; try again."
+        }
         _ => return None,
     };
     Some(text.to_owned())

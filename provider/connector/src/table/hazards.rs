@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** an empty table cannot be hurt, and a step that blocks nobody for long is no hazard.
 
-use tokio_postgres::types::Type;
 use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
 
 use super::Warning;
 use super::script::{Kind, Script};
@@ -49,9 +49,8 @@ pub(super) fn warnings(script: &Script<'_>, name: &TableName, size: Size) -> Vec
     for action in &script.actions {
         let step = &action.step;
         let has = |hazard| step.hazards.contains(&hazard);
-        let what = |harm: &str| {
-            format!("{} ({size}): {harm}\n\n{}", name, mask_literals(&step.sql), size = size.shown())
-        };
+        let what =
+            |harm: &str| format!("{} ({size}): {harm}\n\n{}", name, mask_literals(&step.sql), size = size.shown());
         if has(Hazard::RewritesTable) {
             warnings.push(Warning {
                 summary: "The table is rewritten",

@@ -68,10 +68,12 @@ async fn once(
         }
         if let Err(error) = transaction.batch_execute(&action.step.sql).await {
             let error = explain::statement(&doing, action, &error);
-            let (Kind::ValidateCheck(column), Some("23514")) = (&action.kind, error.sqlstate()) else { return Err(error) };
+            let (Kind::ValidateCheck(column), Some("23514")) = (&action.kind, error.sqlstate()) else {
+                return Err(error);
+            };
             std::mem::drop(transaction);
             let transaction = transaction::begin(database, session, lock, &doing).await?;
-            return Err(probe::null(&transaction, &expected.desired, std::slice::from_ref(column), error).await);
+            return Err(probe::null(&transaction, &expected.desired, &[(column, false)], error).await);
         }
     }
     transaction.commit().await.map_err(|error| Error::postgres(doing, &error))
@@ -85,13 +87,7 @@ fn is_there(action: &Action, live: Option<&ObservedTable>) -> bool {
 }
 
 /// Without the check, writers may write null again. When this fails, the next apply does it.
-async fn clear_up(
-    database: &Database,
-    session: &mut Session,
-    lock: &TableLock,
-    change: &TableChange,
-    part: &[Action],
-) {
+async fn clear_up(database: &Database, session: &mut Session, lock: &TableLock, change: &TableChange, part: &[Action]) {
     let Some(Kind::ValidateCheck(column)) = part.first().map(|action| &action.kind) else { return };
     let scope = Scope::new(CancellationToken::new(), Some(CLEAR_UP));
     session.watch(&scope);

@@ -13,6 +13,7 @@
 //!
 //! **Invariant:** pure; every name is quoted, and of what users write only checked types and expressions are used as SQL.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
@@ -52,7 +53,7 @@ pub(super) fn create_table(table: &TableSpec) -> (Step, Vec<Origin>) {
         definition(&mut sql, column, !column.nullable, &mut origins);
         sql.push_str(", ");
     }
-    sql.push_str(&format!("primary key ({}))", quote_idents(&table.primary_key)));
+    let _ = write!(sql, "primary key ({}))", quote_idents(&table.primary_key));
     (Step::new(sql, Lock::None), origins)
 }
 
@@ -100,7 +101,10 @@ pub(super) fn retype(table: &TableName, columns: &[Retyped<'_>]) -> (Step, Vec<O
         let comma = if at == 0 { "" } else { ", " };
         let start = sql.chars().count();
         let to = type_text(&retyped.column.type_name);
-        sql.push_str(&format!("{comma}alter column {name} type {to} using {name}::{}", retyped.using));
+        let _ = write!(sql, "{comma}alter column {name} type {to}");
+        if let Some(using) = &retyped.using {
+            let _ = write!(sql, " using {name}::{using}");
+        }
         let column = retyped.column.name.clone();
         origins.push(Origin { at: start..sql.chars().count(), column, part: Some("type") });
     }

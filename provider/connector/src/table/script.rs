@@ -53,8 +53,8 @@ pub(super) enum Kind {
     Lock,
     /// Drops a column.
     DropColumn(String),
-    /// Changes the types of columns: name, type that each value is cast to, new type.
-    Retype(Vec<(String, String, String)>),
+    /// Changes the types of columns: name, type that each value is cast to if any, new type.
+    Retype(Vec<(String, Option<String>, String)>),
     /// Forbids null in columns.
     NotNull(Vec<String>),
     /// Makes the check that a column is not null.
@@ -136,7 +136,7 @@ impl<'a> Script<'a> {
                 ),
             });
         }
-        let writes_rows = this.writes_rows(change, &diff);
+        let writes_rows = writes_rows(change, &diff);
         if !writes_rows && !diff.not_null.is_empty() && diff.only_sets_not_null() {
             this.online(change, &diff);
         } else {
@@ -175,9 +175,10 @@ impl<'a> Script<'a> {
         }
         if !diff.retyped.is_empty() {
             let (step, origins) = render::retype(table, &diff.retyped);
-            let columns = diff.retyped.iter().map(|r| {
-                (r.column.name.clone(), r.using.clone(), render::type_text(&r.column.type_name))
-            });
+            let columns = diff
+                .retyped
+                .iter()
+                .map(|r| (r.column.name.clone(), r.using.clone(), render::type_text(&r.column.type_name)));
             self.actions.push(Action { step, kind: Kind::Retype(columns.collect()), origins });
         }
         for column in &new {
@@ -234,20 +235,9 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Whether rows have to be looked at.
-    fn writes_rows(&self, change: &TableChange, diff: &Diff<'_>) -> bool {
-        let digest = |rows: &Option<DeclaredRows>| rows.as_ref().filter(|r| r.count() > 0).map(|r| r.digest.clone());
-        let named = |name: &str| {
-            change.rows.iter().flat_map(|rows| &rows.groups).any(|group| group.columns.iter().any(|c| c == name))
-        };
-        change.rows_drifted
-            || digest(&change.rows) != digest(&change.owned)
-            || diff.retyped.iter().any(|r| named(&r.column.name))
-            || diff.recreated.iter().chain(&diff.added).any(|c| named(&c.name))
-    }
-
     fn rows(&mut self, change: &TableChange, owned: Option<&DeclaredRows>) {
-        let rows = RowChange { table: &change.desired, owned, declared: change.rows.as_ref(), force: change.force_destroy };
+        let rows =
+            RowChange { table: &change.desired, owned, declared: change.rows.as_ref(), force: change.force_destroy };
         for step in rows::steps(&rows) {
             self.push(Kind::Rows, step);
         }
@@ -262,6 +252,18 @@ impl<'a> Script<'a> {
         let origin = Origin { at: 0..step.sql.chars().count(), column: column.to_owned(), part };
         self.actions.push(Action { step, kind: Kind::Plain, origins: vec![origin] });
     }
+}
+
+/// Whether rows have to be looked at.
+fn writes_rows(change: &TableChange, diff: &Diff<'_>) -> bool {
+    let digest = |rows: &Option<DeclaredRows>| rows.as_ref().filter(|r| r.count() > 0).map(|r| r.digest.clone());
+    let named = |name: &str| {
+        change.rows.iter().flat_map(|rows| &rows.groups).any(|group| group.columns.iter().any(|c| c == name))
+    };
+    change.rows_drifted
+        || digest(&change.rows) != digest(&change.owned)
+        || diff.retyped.iter().any(|r| named(&r.column.name))
+        || diff.recreated.iter().chain(&diff.added).any(|c| named(&c.name))
 }
 
 fn is_pgvector(spelling: &str) -> bool {

@@ -62,7 +62,10 @@ async fn make(session: &mut Session, table: &TableSpec, object: SharedObject, ac
         return Ok(());
     }
     let transaction = session.begin().await?;
-    transaction.query_typed("select pg_catalog.pg_advisory_xact_lock($1)", &[(&TURN, Type::INT8)]).await.map_err(failed)?;
+    transaction
+        .query_typed("select pg_catalog.pg_advisory_xact_lock($1)", &[(&TURN, Type::INT8)])
+        .await
+        .map_err(failed)?;
     let there: bool =
         transaction.query_typed_one(look, &parameters).await.and_then(|row| row.try_get(0)).map_err(failed)?;
     if !there {
@@ -78,7 +81,9 @@ fn explain(error: Error, object: SharedObject) -> Error {
     let says = |text| error.message().contains(text);
     match (object, error.sqlstate()) {
         (SharedObject::Extension, Some("42501")) => error.advice(EXTENSION_RIGHTS),
-        (SharedObject::Extension, Some("0A000" | "58P01" | "42704")) if says("vector") => error.advice(EXTENSION_MISSING),
+        (SharedObject::Extension, Some("0A000" | "58P01" | "42704")) if says("vector") => {
+            error.advice(EXTENSION_MISSING)
+        }
         (SharedObject::Schema, Some("42501")) => error
             .blame(Blame::Attribute("schema_name"))
             .advice("Have an administrator create the schema, or grant the create right on the database."),

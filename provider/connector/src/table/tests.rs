@@ -11,9 +11,16 @@ use crate::rows::{self, DeclaredRows};
 use crate::spec::{ColumnSpec, ManagedBy, TableSpec};
 use crate::step::{Hazard, Lock};
 
+/// The columns but the key, as name and text.
+type Columns<'a> = &'a [(&'a str, &'a str)];
+
+/// Something that happens to a table.
+type Drift = fn(&mut ObservedTable);
+
 /// A column as `type [not null] [default …] [-- comment]`.
 fn column(name: &str, text: &str) -> ColumnSpec {
-    let (text, comment) = text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
+    let (text, comment) =
+        text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
     let (text, default) = text.split_once(" default ").map_or((text, None), |(text, d)| (text, Some(d.to_owned())));
     let (text, nullable) = text.strip_suffix(" not null").map_or((text, true), |text| (text, false));
     ColumnSpec { name: name.to_owned(), type_name: text.to_owned(), nullable, default, comment }
@@ -66,10 +73,10 @@ fn change(prior: Option<&TableSpec>, desired: &TableSpec) -> TableChange {
     }
 }
 
-fn declare(table: &TableSpec, rows: &Value) -> Option<DeclaredRows> {
+fn declare(table: &TableSpec, rows: &Value) -> DeclaredRows {
     let rows: Vec<_> = rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
     let rows: Vec<_> = rows.into_iter().enumerate().map(|(i, row)| (RowLabel::Index(i), row)).collect();
-    Some(rows::declare(table, &rows).unwrap())
+    rows::declare(table, &rows).unwrap()
 }
 
 fn sql(plan: &TablePlan) -> Vec<&str> {
@@ -86,7 +93,11 @@ const LOCK: &str = "lock table public.t in access exclusive mode";
 
 #[test]
 fn a_new_table_is_one_statement_after_what_it_needs() {
-    let mut spec = table(&[("e", "vector(3)"), ("n", "DECIMAL(10,2) not null default 0 -- the price"), ("d", "timestamptz default now()")]);
+    let mut spec = table(&[
+        ("e", "vector(3)"),
+        ("n", "DECIMAL(10,2) not null default 0 -- the price"),
+        ("d", "timestamptz default now()"),
+    ]);
     spec.name = TableName::new("My App", "t");
     spec.comment = Some("it's ours".to_owned());
     spec.columns.push(column("order", "text[] default '{}'"));
@@ -125,11 +136,15 @@ fn what_a_new_table_does_not_need_is_left_out() {
 
 #[test]
 fn edits_of_one_column() {
-    let cases: [(&[(&str, &str)], &[(&str, &str)], &[&str]); 37] = [
+    let cases: [(Columns<'_>, Columns<'_>, &[&str]); 37] = [
         // Nothing.
         (&[("a", "text")], &[("a", "text")], &[]),
         (&[("a", "text"), ("b", "int")], &[("b", "INT4"), ("a", " Text ")], &[]),
-        (&[("a", "varchar(3) not null default 'x' -- c")], &[("a", "character varying(3) not null default 'x' -- c")], &[]),
+        (
+            &[("a", "varchar(3) not null default 'x' -- c")],
+            &[("a", "character varying(3) not null default 'x' -- c")],
+            &[],
+        ),
         // Columns come and go.
         (&[], &[("a", "text")], &["alter table public.t add column a text"]),
         (&[], &[("a", "text default 'x'")], &["alter table public.t add column a text default 'x'"]),
@@ -142,7 +157,10 @@ fn edits_of_one_column() {
         (
             &[],
             &[("a", "int not null default null")],
-            &["alter table public.t add column a integer default null", "alter table public.t alter column a set not null"],
+            &[
+                "alter table public.t add column a integer default null",
+                "alter table public.t alter column a set not null",
+            ],
         ),
         (
             &[],
@@ -174,7 +192,9 @@ fn edits_of_one_column() {
         (
             &[("a", "int"), ("b", "text")],
             &[("a", "text"), ("b", "int")],
-            &["alter table public.t alter column a type text using a::text, alter column b type integer using b::integer"],
+            &[
+                "alter table public.t alter column a type text using a::text, alter column b type integer using b::integer",
+            ],
         ),
         (
             &[("a", "text default '1'")],
@@ -205,7 +225,10 @@ fn edits_of_one_column() {
         (
             &[("a", "text")],
             &[("a", "int default 1")],
-            &["alter table public.t alter column a type integer using a::integer", "alter table public.t alter column a set default 1"],
+            &[
+                "alter table public.t alter column a type integer using a::integer",
+                "alter table public.t alter column a set default 1",
+            ],
         ),
         // Null.
         (&[("a", "text not null")], &[("a", "text")], &["alter table public.t alter column a drop not null"]),
@@ -246,11 +269,23 @@ fn edits_of_one_column() {
         ),
         // Defaults.
         (&[("a", "text")], &[("a", "text default 'x'")], &["alter table public.t alter column a set default 'x'"]),
-        (&[("a", "text default 'x'")], &[("a", "text default 'y'")], &["alter table public.t alter column a set default 'y'"]),
+        (
+            &[("a", "text default 'x'")],
+            &[("a", "text default 'y'")],
+            &["alter table public.t alter column a set default 'y'"],
+        ),
         (&[("a", "text default 'x'")], &[("a", "text")], &["alter table public.t alter column a drop default"]),
-        (&[("a", "text default 'x'")], &[("a", "text default null")], &["alter table public.t alter column a set default null"]),
+        (
+            &[("a", "text default 'x'")],
+            &[("a", "text default null")],
+            &["alter table public.t alter column a set default null"],
+        ),
         (&[("a", "text")], &[("a", "text default NULL")], &[]),
-        (&[("a", "int default 1")], &[("a", "int default 1 + 1")], &["alter table public.t alter column a set default (1 + 1)"]),
+        (
+            &[("a", "int default 1")],
+            &[("a", "int default 1 + 1")],
+            &["alter table public.t alter column a set default (1 + 1)"],
+        ),
         // The server's own form of a default is no difference.
         (&[("a", "text default 'x'")], &[("a", "text default server('x')")], &[]),
         // Comments.
@@ -265,7 +300,11 @@ fn edits_of_one_column() {
             &[("e", "vector(3)")],
             &["create extension if not exists vector", "alter table public.t add column e vector(3)"],
         ),
-        (&[("e", "vector(3)")], &[("e", "vector(3)"), ("f", "halfvec(3)")], &["alter table public.t add column f halfvec(3)"]),
+        (
+            &[("e", "vector(3)")],
+            &[("e", "vector(3)"), ("f", "halfvec(3)")],
+            &["alter table public.t add column f halfvec(3)"],
+        ),
     ];
     for (prior, desired, steps) in cases {
         assert_eq!(sql(&between(prior, desired)), steps, "{prior:?} to {desired:?}");
@@ -313,12 +352,15 @@ fn the_comment_of_the_table() {
 #[test]
 fn drift_is_put_right() {
     let spec = table(&[("a", "text not null default 'x' -- c"), ("b", "int")]);
-    let cases: [(fn(&mut ObservedTable), &[&str]); 7] = [
-        (|t| t.columns[1].type_name = "integer".to_owned(), &[
-            "alter table public.t alter column a drop default",
-            "alter table public.t alter column a type text using a::text",
-            "alter table public.t alter column a set default 'x'",
-        ]),
+    let cases: [(Drift, &[&str]); 7] = [
+        (
+            |t| t.columns[1].type_name = "integer".to_owned(),
+            &[
+                "alter table public.t alter column a drop default",
+                "alter table public.t alter column a type text using a::text",
+                "alter table public.t alter column a set default 'x'",
+            ],
+        ),
         (|t| drop(t.columns.remove(2)), &["alter table public.t add column b integer"]),
         (|t| t.columns[2].nullable = false, &["alter table public.t alter column b drop not null"]),
         (|t| t.columns[1].comment = None, &["comment on column public.t.a is 'c'"]),
@@ -348,11 +390,7 @@ fn hazards_and_locks_are_said() {
         (&[("a", "varchar(3)")], &[("a", "text")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "numeric(5,2)")], &[("a", "numeric(7,2)")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "timestamptz")], &[("a", "date")], vec![(Lock::AccessExclusive, vec![RewritesTable, DestroysData])]),
-        (
-            &[("a", "text")],
-            &[],
-            vec![(Lock::AccessExclusive, vec![]), (Lock::AccessExclusive, vec![DestroysData])],
-        ),
+        (&[("a", "text")], &[], vec![(Lock::AccessExclusive, vec![]), (Lock::AccessExclusive, vec![DestroysData])]),
         (&[], &[("a", "uuid default gen_random_uuid()")], vec![(Lock::AccessExclusive, vec![RewritesTable])]),
         (&[], &[("a", "timestamptz default now()")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "text")], &[("a", "text -- c")], vec![(Lock::ShareUpdateExclusive, vec![])]),
@@ -437,7 +475,7 @@ fn tables_of_others_are_only_filled() {
     let system = table(&[("a", "text")]);
     // They fit, or not.
     assert_eq!(sql(&plan(&change(Some(&user(&[("a", "text")])), &user(&[("a", "text")])))), [""; 0]);
-    let mismatches: [(&[(&str, &str)], Blame, &str); 3] = [
+    let mismatches: [(Columns<'_>, Blame, &str); 3] = [
         (&[("a", "int")], Blame::Column("a".to_owned(), Some("type")), "column a is text and declared as int"),
         (&[("a", "text not null")], Blame::Column("a".to_owned(), Some("nullable")), "column a is nullable"),
         (&[("a", "text"), ("b", "text")], Blame::Column("b".to_owned(), None), "the table has no column b"),
@@ -500,8 +538,8 @@ fn faults_of_the_declaration_are_refusals() {
 fn rows_are_written_between_new_columns_and_not_null() {
     let (prior, desired) = (table(&[("a", "text")]), table(&[("a", "text"), ("b", "int not null")]));
     let mut change = change(Some(&prior), &desired);
-    change.owned = declare(&prior, &json!([{"id": 1, "a": "x"}]));
-    change.rows = declare(&desired, &json!([{"id": 1, "a": "x", "b": 5}]));
+    change.owned = Some(declare(&prior, &json!([{"id": 1, "a": "x"}])));
+    change.rows = Some(declare(&desired, &json!([{"id": 1, "a": "x", "b": 5}])));
     let decided = plan(&change);
     let steps = sql(&decided);
     assert_eq!(steps[0], "alter table public.t add column b integer");
@@ -514,19 +552,19 @@ fn rows_are_written_between_new_columns_and_not_null() {
 #[test]
 fn rows_are_only_looked_at_when_something_about_them_changes() {
     let spec = table(&[("a", "text"), ("b", "text")]);
-    let rows = declare(&spec, &json!([{"id": 1, "a": "x"}]));
+    let rows = Some(declare(&spec, &json!([{"id": 1, "a": "x"}])));
     let same = TableChange { rows: rows.clone(), owned: rows.clone(), ..change(Some(&spec), &spec) };
     assert_eq!(sql(&plan(&same)), [""; 0]);
     let writes = |change: &TableChange| plan(change).steps.iter().any(|step| step.sql.starts_with("update public.t"));
     assert!(writes(&TableChange { rows_drifted: true, ..same.clone() }));
     assert!(!writes(&TableChange { desired: table(&[("a", "text"), ("b", "jsonb")]), ..same.clone() }));
     assert!(writes(&TableChange { desired: table(&[("a", "jsonb"), ("b", "text")]), ..same.clone() }));
-    assert!(writes(&TableChange { rows: declare(&spec, &json!([{"id": 1, "a": "y"}])), ..same.clone() }));
+    assert!(writes(&TableChange { rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}]))), ..same.clone() }));
     let gone = plan(&TableChange { rows: None, ..same });
     assert!(sql(&gone).iter().any(|sql| sql.starts_with("delete from public.t")));
     // With rows, null is forbidden in the one transaction.
     let not_null = TableChange {
-        rows: declare(&spec, &json!([{"id": 1, "a": "y"}])),
+        rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}]))),
         owned: rows,
         ..change(Some(&spec), &table(&[("a", "text not null"), ("b", "text")]))
     };
@@ -556,7 +594,8 @@ fn an_interrupted_change_is_finished_or_cleared_up() {
     let gone = TableChange { observed: with_check(&null, &name), ..change(Some(&null), &table(&[])) };
     assert_eq!(sql(&plan(&gone)), [LOCK, "alter table public.t drop column a"]);
     // Of a column that was called something else then.
-    let renamed = TableChange { observed: with_check(&null, "terraform_pg_not_null_x"), ..change(Some(&null), &not_null) };
+    let renamed =
+        TableChange { observed: with_check(&null, "terraform_pg_not_null_x"), ..change(Some(&null), &not_null) };
     assert_eq!(
         sql(&plan(&renamed)),
         [
@@ -616,7 +655,10 @@ fn every_plan_that_was_carried_out_is_followed_by_an_empty_one() {
         table(&[("a", "text")]),
         table(&[("a", "varchar(10) not null default 'x' -- c")]),
         table(&[("a", "int8"), ("b", "vector(3)"), ("c", "app.mood default 'sad'")]),
-        TableSpec { comment: Some("c".to_owned()), ..table(&[("b", "halfvec(3)"), ("d", "timestamptz default now()")]) },
+        TableSpec {
+            comment: Some("c".to_owned()),
+            ..table(&[("b", "halfvec(3)"), ("d", "timestamptz default now()")])
+        },
     ];
     for from in &tables {
         for to in &tables {

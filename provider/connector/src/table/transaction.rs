@@ -28,10 +28,8 @@ pub(super) async fn begin<'s>(
     let failed = |error| Error::postgres(doing, &error);
     let mut path = vec![lock.table().schema.clone(), "public".to_owned()];
     path.extend(catalog::extension_schemas(&transaction).await.map_err(failed)?);
-    let row = transaction
-        .query_typed_one("select pg_catalog.current_schemas(false)::text[]", &[])
-        .await
-        .map_err(failed)?;
+    let row =
+        transaction.query_typed_one("select pg_catalog.current_schemas(false)::text[]", &[]).await.map_err(failed)?;
     path.extend(row.try_get::<_, Vec<String>>(0).map_err(failed)?);
     let mut seen = std::collections::HashSet::new();
     path.retain(|schema| seen.insert(schema.clone()));

@@ -90,7 +90,13 @@ async fn before_change(
     for (column, new) in &script.not_null {
         let count = nulls(transaction, change, live, column, *new).await.map_err(explain)?;
         if count > 0 {
-            errors.push(probe::holds_null(Error::new(doing(change), String::new()), desired, column, count, None));
+            errors.push(probe::holds_null(
+                Error::new(doing(change), String::new()),
+                desired,
+                (column, *new),
+                count,
+                None,
+            ));
         }
     }
     if !errors.is_empty() {

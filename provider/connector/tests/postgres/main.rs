@@ -10,4 +10,5 @@ mod rows;
 mod sessions;
 mod source;
 mod tls;
+mod table;
 mod vector_index;

@@ -9,7 +9,7 @@ use pg_connector::rows::{self, DeclaredRows};
 use pg_connector::settings::Settings;
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
 use pg_connector::table::{self, Applied, TableChange, TableDrop, Warning};
-use pg_connector::{Database, Error, Scope, TableName};
+use pg_connector::{Database, Error, Hazard, Scope, TableName};
 use serde_json::{Value, json};
 use testbed::TestDatabase;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,8 @@ struct Target {
 
 /// A column as `type [not null] [default …] [-- comment]`.
 fn column(name: &str, text: &str) -> ColumnSpec {
-    let (text, comment) = text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
+    let (text, comment) =
+        text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
     let (text, default) = text.split_once(" default ").map_or((text, None), |(text, d)| (text, Some(d.to_owned())));
     let (text, nullable) = text.strip_suffix(" not null").map_or((text, true), |text| (text, false));
     ColumnSpec { name: name.to_owned(), type_name: text.to_owned(), nullable, default, comment }
@@ -46,7 +47,7 @@ fn spec(name: &TableName, columns: &[(&str, &str)]) -> TableSpec {
 }
 
 fn scope() -> Scope {
-    Scope::new(CancellationToken::new(), Some(Duration::from_secs(60)))
+    Scope::new(CancellationToken::new(), Some(Duration::from_mins(1)))
 }
 
 fn database(server: &TestDatabase) -> Database {
@@ -177,12 +178,22 @@ async fn a_table_lives_from_creation_to_drop() {
              u uuid gen_random_uuid(), sum integer (1 + 1), v character varying(5), bits bit varying(8), \
              i interval day to second(3), c character(1), internal \"char\", ts timestamp(3) without time zone"
         );
-        assert_eq!(t.query("select obj_description('app.t'::regclass), col_description('app.t'::regclass, 3)").await, "it's ours|the price");
+        assert_eq!(
+            t.query("select obj_description('app.t'::regclass), col_description('app.t'::regclass, 3)").await,
+            "it's ours|the price"
+        );
         t.apply(&[("e", "vector(3)"), ("n", "numeric(12,2) default 1")]).await.unwrap();
         assert_eq!(t.columns().await, "id bigint !, e vector(3), n numeric(12,2) 1");
-        assert_eq!(t.query("select obj_description('app.t'::regclass), col_description('app.t'::regclass, 3)").await, "|");
+        assert_eq!(
+            t.query("select obj_description('app.t'::regclass), col_description('app.t'::regclass, 3)").await,
+            "|"
+        );
         t.drop().await.unwrap();
-        assert_eq!(t.query("select to_regclass('app.t') is null, exists (select from pg_namespace where nspname = 'app')").await, "t|t");
+        assert_eq!(
+            t.query("select to_regclass('app.t') is null, exists (select from pg_namespace where nspname = 'app')")
+                .await,
+            "t|t"
+        );
         t.drop().await.unwrap();
     }
 }
@@ -191,18 +202,25 @@ async fn a_table_lives_from_creation_to_drop() {
 async fn columns_change_and_keep_what_they_hold() {
     for major in TestDatabase::VERSIONS {
         let mut t = Target::new(major).await;
-        t.apply(&[("a", "int"), ("b", "varchar(5)"), ("c", "numeric(5,2)"), ("d", "text"), ("e", "vector(3)")]).await.unwrap();
-        t.query("insert into t values (1, 7, 'abc', 1.25, '2020-01-02', '[1,2,3]'), (2, null, null, null, null, null)").await;
+        t.apply(&[("a", "int"), ("b", "varchar(5)"), ("c", "numeric(5,2)"), ("d", "text"), ("e", "vector(3)")])
+            .await
+            .unwrap();
+        t.query("insert into t values (1, 7, 'abc', 1.25, '2020-01-02', '[1,2,3]'), (2, null, null, null, null, null)")
+            .await;
         let file = "select pg_relation_filenode('t')";
         let before = t.query(file).await;
         // Types that are stored alike are not written again.
-        t.apply(&[("a", "int"), ("b", "varchar(9)"), ("c", "numeric(8,2)"), ("d", "varchar"), ("e", "vector")]).await.unwrap();
+        t.apply(&[("a", "int"), ("b", "varchar(9)"), ("c", "numeric(8,2)"), ("d", "varchar"), ("e", "vector")])
+            .await
+            .unwrap();
         t.apply(&[("a", "int"), ("b", "text"), ("c", "numeric"), ("d", "text"), ("e", "vector")]).await.unwrap();
         assert_eq!(t.query(file).await, before);
         // With a cast of any kind.
         t.apply(&[("a", "bigint"), ("b", "text"), ("c", "int"), ("d", "date"), ("e", "halfvec(3)")]).await.unwrap();
         assert_ne!(t.query(file).await, before);
-        t.apply(&[("a", "text"), ("b", "char(4)"), ("c", "text"), ("d", "timestamptz"), ("e", "real[]")]).await.unwrap();
+        t.apply(&[("a", "text"), ("b", "char(4)"), ("c", "text"), ("d", "timestamptz"), ("e", "real[]")])
+            .await
+            .unwrap();
         assert_eq!(t.query("select a, b, c, d::date, e from t order by id").await, "7|abc |1|2020-01-02|{1,2,3}\n||||");
         // New columns, with and without a default, and one that may not be null.
         t.apply(&[("f", "int not null default 5"), ("g", "int")]).await.unwrap_err();
@@ -258,15 +276,21 @@ async fn null_is_forbidden_and_allowed() {
             for error in vetoed.iter().chain([&error]) {
                 assert!(error.message().contains(refused), "{error}");
                 assert!(matches!(error.blamed(), Some(Blame::Column(_, Some("nullable")))));
-                assert!(error.advised().unwrap().contains("default"));
+                assert!(error.advised().unwrap().contains("nullable = true"));
             }
             assert_eq!(t.columns().await, "id bigint !, a text, b text");
-            assert_eq!(t.query("select count(*) from pg_constraint where conrelid = 't'::regclass and contype = 'c'").await, "0");
+            assert_eq!(
+                t.query("select count(*) from pg_constraint where conrelid = 't'::regclass and contype = 'c'").await,
+                "0"
+            );
         }
         t.query("update t set a = 'z', b = 'z'").await;
         t.apply(&[("a", "text not null"), ("b", "text not null")]).await.unwrap();
         assert_eq!(t.columns().await, "id bigint !, a text !, b text !");
-        assert_eq!(t.query("select count(*) from pg_constraint where conrelid = 't'::regclass and contype = 'c'").await, "0");
+        assert_eq!(
+            t.query("select count(*) from pg_constraint where conrelid = 't'::regclass and contype = 'c'").await,
+            "0"
+        );
         t.apply(&[("a", "text"), ("b", "text not null"), ("c", "int not null default 1")]).await.unwrap();
         assert_eq!(t.columns().await, "id bigint !, a text, b text !, c integer ! 1");
     }
@@ -295,7 +319,11 @@ async fn an_interrupted_set_not_null_is_finished_or_cleared_up() {
                 }
                 t.apply(&[("a", "text")]).await.unwrap();
                 assert_eq!(t.columns().await, "id bigint !, a text");
-                assert_eq!(t.query("select count(*) from pg_constraint where conrelid = 't'::regclass and contype = 'c'").await, "0");
+                assert_eq!(
+                    t.query("select count(*) from pg_constraint where conrelid = 't'::regclass and contype = 'c'")
+                        .await,
+                    "0"
+                );
             }
         }
     }
@@ -324,10 +352,16 @@ async fn defaults_and_comments_are_set_changed_and_dropped() {
             assert_eq!(t.query(shown).await, live, "{text}");
         }
         // Of somebody else.
-        t.query("alter table t alter a set default '[]'; comment on column t.a is 'theirs'; comment on table t is 'theirs'").await;
+        t.query(
+            "alter table t alter a set default '[]'; comment on column t.a is 'theirs'; comment on table t is 'theirs'",
+        )
+        .await;
         t.refresh().await;
         t.apply(&[("a", "jsonb"), ("b", "int")]).await.unwrap();
-        assert_eq!(t.query("select col_description('t'::regclass, 2), obj_description('t'::regclass)").await, "theirs|theirs");
+        assert_eq!(
+            t.query("select col_description('t'::regclass, 2), obj_description('t'::regclass)").await,
+            "theirs|theirs"
+        );
         assert_eq!(t.query("insert into t(id) values (1) returning a").await, "[]");
     }
 }
@@ -344,7 +378,9 @@ async fn data_of_others_is_not_lost_without_consent() {
         // What our rows name, and what our default filled, is ours.
         let change = t.change(&without_a, &json!([{"id": 1}, {"id": 2}]));
         table::veto(&t.database, &scope(), &change).await.unwrap();
-        for (theirs, count) in [("update t set a = 'theirs' where id = 3", "1 row"), ("update t set a = 'theirs' where id > 1", "2 rows")] {
+        for (theirs, count) in
+            [("update t set a = 'theirs' where id = 3", "1 row"), ("update t set a = 'theirs' where id > 1", "2 rows")]
+        {
             t.query(theirs).await;
             let errors = table::veto(&t.database, &scope(), &change).await.unwrap_err();
             let error = table::apply(&t.database, &scope(), &change, true).await.unwrap_err();
@@ -361,7 +397,10 @@ async fn data_of_others_is_not_lost_without_consent() {
         assert_eq!(t.query("select count(*) from t").await, "3");
         t.force = true;
         let warnings = t.veto(&without_a).await.unwrap();
-        assert!(warnings.iter().any(|w| w.summary == "Data is destroyed" && w.detail.contains("2 rows")), "{warnings:?}");
+        assert!(
+            warnings.iter().any(|w| w.summary == "Data is destroyed" && w.detail.contains("2 rows")),
+            "{warnings:?}"
+        );
         t.apply_rows(&without_a, &json!([{"id": 1}, {"id": 2}])).await.unwrap();
         assert_eq!(t.query("select * from t order by id").await, "1|b\n2|b\n3|");
         t.force = false;
@@ -374,7 +413,8 @@ async fn data_of_others_is_not_lost_without_consent() {
 #[tokio::test]
 async fn an_existing_table_is_not_touched() {
     for major in TestDatabase::VERSIONS {
-        for existing in ["create table t (id int primary key)", "create view t as select 1 as id", "create sequence t"] {
+        for existing in ["create table t (id int primary key)", "create view t as select 1 as id", "create sequence t"]
+        {
             let mut t = Target::new(major).await;
             t.query(existing).await;
             let warnings = t.veto(&t.spec(&[("a", "text"), ("e", "vector(3)")])).await.unwrap();
@@ -383,7 +423,11 @@ async fn an_existing_table_is_not_touched() {
             let advice = error.advised().unwrap();
             assert!(error.message().contains("exists already"), "{error}");
             assert!(advice.contains("import") && advice.contains("managed_by"), "{advice}");
-            assert_eq!(t.query("select count(*) from pg_extension where extname = 'vector'").await, "0", "nothing was written");
+            assert_eq!(
+                t.query("select count(*) from pg_extension where extname = 'vector'").await,
+                "0",
+                "nothing was written"
+            );
         }
     }
 }
@@ -408,7 +452,10 @@ async fn a_table_that_changed_since_the_plan_is_left_as_it_is() {
             let error = t.apply(&[("a", "text"), ("d", "text default 'x' -- c"), ("n", "int")]).await.unwrap_err();
             assert!(error.message().contains("changed since the plan was made"), "{meanwhile}: {error}");
             assert!(error.message().contains(word), "{meanwhile}: {error}");
-            assert_eq!(t.query("select count(*) from pg_attribute where attname = 'n' and attrelid = to_regclass('t')").await, if meanwhile.contains(" n ") { "1" } else { "0" });
+            assert_eq!(
+                t.query("select count(*) from pg_attribute where attname = 'n' and attrelid = to_regclass('t')").await,
+                if meanwhile.contains(" n ") { "1" } else { "0" }
+            );
         }
         // Columns that are not declared are nobody's business.
         let mut t = Target::new(major).await;
@@ -434,7 +481,10 @@ async fn a_failure_in_the_middle_leaves_everything_as_it_was() {
         assert_eq!(error.sqlstate(), Some("23505"));
         assert_eq!((t.columns().await, t.query("select * from t").await), before);
         // Something depends on a column that is dropped, or changes its type.
-        for columns in [&[("a", "text"), ("b", "int"), ("c", "int")][..], &[("a", "text"), ("b", "int"), ("c", "int"), ("v", "varchar(5)")]] {
+        for columns in [
+            &[("a", "text"), ("b", "int"), ("c", "int")][..],
+            &[("a", "text"), ("b", "int"), ("c", "int"), ("v", "varchar(5)")],
+        ] {
             t.force = true;
             let rows = json!([{"id": 1, "a": "x"}]);
             let error = t.apply_rows(&t.spec(columns), &rows).await.unwrap_err();
@@ -445,7 +495,9 @@ async fn a_failure_in_the_middle_leaves_everything_as_it_was() {
             assert_eq!((t.columns().await, t.query("select * from t").await), before);
         }
         t.query("drop view v").await;
-        t.apply_rows(&t.spec(&[("a", "text"), ("b", "int"), ("c", "int")]), &json!([{"id": 1, "a": "x"}])).await.unwrap();
+        t.apply_rows(&t.spec(&[("a", "text"), ("b", "int"), ("c", "int")]), &json!([{"id": 1, "a": "x"}]))
+            .await
+            .unwrap();
         // A view on the table keeps the table.
         t.query("create view v as select a from t").await;
         let error = t.drop().await.unwrap_err();
@@ -458,13 +510,22 @@ async fn a_failure_in_the_middle_leaves_everything_as_it_was() {
 async fn a_type_that_nobody_knows_is_refused_before_anything_is_written() {
     for major in TestDatabase::VERSIONS {
         let mut t = Target::named(major, TableName::new("app", "t")).await;
-        for (text, message) in [("mood", "no type mood"), ("nowhere.mood", "no type nowhere.mood"), ("text; drop table x", "not the name of one type")] {
+        for (text, message) in [
+            ("mood", "no type mood"),
+            ("nowhere.mood", "no type nowhere.mood"),
+            ("text; drop table x", "not the name of one type"),
+        ] {
             let error = t.apply(&[("x", "int"), ("a", text)]).await.unwrap_err();
             assert!(error.message().contains(message), "{error}");
             assert_eq!(error.blamed(), Some(&Blame::Column("a".to_owned(), Some("type"))));
         }
         // The server objects to a part of a statement: that part is to blame.
-        for (text, part) in [("varchar(0)", "type"), ("vector(20000)", "type"), ("int default 'x'", "default"), ("int default nope()", "default")] {
+        for (text, part) in [
+            ("varchar(0)", "type"),
+            ("vector(20000)", "type"),
+            ("int default 'x'", "default"),
+            ("int default nope()", "default"),
+        ] {
             for known in [false, true] {
                 let error = if known {
                     t.apply(&[("x", "int")]).await.unwrap();
@@ -488,7 +549,15 @@ async fn a_type_that_nobody_knows_is_refused_before_anything_is_written() {
         }
         // With a schema that both the type and the table are in.
         t.query("create type app.mood as enum ('sad'); create domain app.\"Positive\" as int check (value > 0); create type public.pair as (a int, b int)").await;
-        t.apply(&[("a", "mood default 'sad'"), ("b", "app.mood[]"), ("c", "\"Positive\""), ("d", "pair"), ("e", "_int4")]).await.unwrap();
+        t.apply(&[
+            ("a", "mood default 'sad'"),
+            ("b", "app.mood[]"),
+            ("c", "\"Positive\""),
+            ("d", "pair"),
+            ("e", "_int4"),
+        ])
+        .await
+        .unwrap();
         assert_eq!(
             t.columns().await,
             "id bigint !, a app.mood 'sad'::app.mood, b app.mood[], c app.\"Positive\", d pair, e integer[]"
@@ -503,7 +572,12 @@ async fn a_type_that_nobody_knows_is_refused_before_anything_is_written() {
 async fn names_are_taken_as_they_are_written() {
     for major in TestDatabase::VERSIONS {
         let mut t = Target::named(major, TableName::new("My \"App\"", "T.größe'")).await;
-        let mut wanted = t.spec(&[("Select", "text default 'x' -- it's"), ("a\"b", "int"), ("日本語", "vector(3)"), (&"x".repeat(63), "text")]);
+        let mut wanted = t.spec(&[
+            ("Select", "text default 'x' -- it's"),
+            ("a\"b", "int"),
+            ("日本語", "vector(3)"),
+            (&"x".repeat(63), "text"),
+        ]);
         wanted.primary_key = vec!["Select".to_owned(), "id".to_owned()];
         wanted.columns[1].nullable = false;
         let rows = json!([{"id": 1, "Select": "s'", "a\"b": 3}]);
@@ -551,7 +625,8 @@ async fn tables_of_others_are_filled_and_emptied_of_our_rows() {
         let warnings = t.veto(&user).await.unwrap();
         assert_eq!(warnings[0].summary, "The table does not exist yet");
         assert!(t.apply_rows(&user, &json!([])).await.unwrap_err().message().contains("no table"));
-        t.query("create table t (id bigint primary key, a int, extra text default 'z'); insert into t values (9)").await;
+        t.query("create table t (id bigint primary key, a int, extra text default 'z'); insert into t values (9)")
+            .await;
         assert!(t.veto(&user).await.unwrap_err()[0].message().contains("column a is integer and declared as text"));
         assert!(t.apply_rows(&user, &json!([{"id": 1}])).await.unwrap_err().message().contains("column a is integer"));
         t.query("alter table t alter a type text").await;
@@ -580,11 +655,17 @@ async fn rows_meet_new_columns_before_null_is_forbidden() {
         )
         .await;
         let second = t.spec(&[("a", "text"), ("b", "int not null"), ("c", "uuid not null default gen_random_uuid()")]);
-        let applied = t.apply_rows(&second, &json!([{"id": 1, "a": "x", "b": 1}, {"id": 3, "a": "z", "b": 3}])).await.unwrap();
+        let applied =
+            t.apply_rows(&second, &json!([{"id": 1, "a": "x", "b": 1}, {"id": 3, "a": "z", "b": 3}])).await.unwrap();
         assert_eq!((applied.rows.deleted, applied.rows.updated, applied.rows.inserted), (1, 1, 1));
         assert_eq!(t.query("select id, a, b from t order by id").await, "1|x|1\n3|z|3");
         t.query("insert into t values (9, 'theirs', 9)").await;
-        let third = t.spec(&[("a", "text"), ("b", "int not null"), ("c", "uuid not null default gen_random_uuid()"), ("d", "int not null")]);
+        let third = t.spec(&[
+            ("a", "text"),
+            ("b", "int not null"),
+            ("c", "uuid not null default gen_random_uuid()"),
+            ("d", "int not null"),
+        ]);
         let rows = json!([{"id": 1, "a": "x", "b": 1, "d": 1}]);
         let change = t.change(&third, &rows);
         let vetoed = table::veto(&t.database, &scope(), &change).await.unwrap_err();
@@ -612,7 +693,10 @@ async fn hazards_are_warned_of_only_where_there_is_something_to_hurt() {
         assert_eq!(summaries(&t, &rewriting).await, ["The table is rewritten", "The table is scanned under a lock"]);
         assert_eq!(summaries(&t, &[("a", "int"), ("b", "text not null")]).await, [""; 0]);
         assert_eq!(summaries(&t, &[("a", "int -- c"), ("b", "varchar"), ("c", "int default 1")]).await, [""; 0]);
-        assert_eq!(summaries(&t, &[("a", "int"), ("b", "text"), ("c", "uuid default gen_random_uuid()")]).await, ["The table is rewritten"]);
+        assert_eq!(
+            summaries(&t, &[("a", "int"), ("b", "text"), ("c", "uuid default gen_random_uuid()")]).await,
+            ["The table is rewritten"]
+        );
         let warnings = t.veto(&t.spec(&rewriting)).await.unwrap();
         assert!(warnings[0].detail.contains("about 20 thousand rows"), "{}", warnings[0].detail);
     }
@@ -646,7 +730,10 @@ async fn many_tables_share_one_schema_and_one_extension() {
             while let Some(done) = tasks.join_next().await {
                 done.unwrap().unwrap();
             }
-            assert_eq!(server.query(&format!("select count(*) from pg_tables where schemaname = 'app{round}'")).await, "20");
+            assert_eq!(
+                server.query(&format!("select count(*) from pg_tables where schemaname = 'app{round}'")).await,
+                "20"
+            );
             server.query(&format!("drop schema app{round} cascade; drop extension vector")).await;
         }
     }
@@ -708,7 +795,9 @@ async fn the_server_sees_the_planned_statements_and_no_others() {
              create event trigger audit on ddl_command_end execute function audit.note()",
         )
         .await;
-        for (at, (desired, rows)) in [(&first, &rows), (&second, &new_rows), (&third, &new_rows)].into_iter().enumerate() {
+        for (at, (desired, rows)) in
+            [(&first, &rows), (&second, &new_rows), (&third, &new_rows)].into_iter().enumerate()
+        {
             if at == 1 {
                 t.query("create index t__vector__e on logged.t using hnsw (e vector_l2_ops) with (m = 8)").await;
                 t.refresh().await;
@@ -719,8 +808,13 @@ async fn the_server_sees_the_planned_statements_and_no_others() {
             let ddl = |sql: &str| ["create", "alter", "drop", "comment"].iter().any(|word| sql.starts_with(word));
             let planned: Vec<&str> = steps.iter().map(|step| step.sql.as_str()).filter(|sql| ddl(sql)).collect();
             // Temporary tables are the rows' own business.
-            let seen = t.query("select command from audit.seen where command !~ 'pg_temp|temp table|temporary' order by n").await;
-            assert_eq!(seen.lines().collect::<Vec<_>>(), planned);
+            let seen = t
+                .query("select command from audit.seen where command !~ 'pg_temp|temp table|temporary' order by n")
+                .await;
+            // An extension's script is many statements.
+            let mut seen: Vec<&str> = seen.lines().collect();
+            seen.dedup();
+            assert_eq!(seen, planned);
         }
     }
 }
@@ -756,7 +850,7 @@ async fn an_import_is_followed_by_an_empty_plan() {
         let mut p = Target::new(major).await;
         p.query("create table t (id bigint primary key, a text) partition by range (id); create table t1 partition of t for values from (0) to (10)").await;
         p.refresh().await;
-        p.apply(&[("a", "text not null"), ]).await.unwrap();
+        p.apply(&[("a", "text not null")]).await.unwrap();
         p.apply(&[("a", "varchar(5)"), ("b", "int not null default 3")]).await.unwrap();
         assert_eq!(p.query("insert into t values (1, 'x') returning b").await, "3");
         p.force = true;
@@ -811,9 +905,9 @@ async fn every_edit_leads_from_every_table_to_every_other() {
     let tables: HashMap<&str, &[(&str, &str)]> = HashMap::from([
         ("bare", &[][..]),
         ("text", &[("a", "text"), ("b", "int not null default 1")]),
-        ("number", &[("a", "numeric(10,2) default 0 -- n"), ("b", "bigint")]),
+        ("number", &[("a", "numeric(10,2) default 0 -- n"), ("b", "bigint not null default 0")]),
         ("vector", &[("a", "vector(3)"), ("c", "timestamptz default now()")]),
-        ("half", &[("a", "halfvec(3) -- h"), ("b", "text not null default 'x'")]),
+        ("half", &[("a", "halfvec(3) -- h"), ("b", "text not null default '3'")]),
     ]);
     for major in TestDatabase::VERSIONS {
         for (from, from_columns) in &tables {
@@ -825,6 +919,85 @@ async fn every_edit_leads_from_every_table_to_every_other() {
                 t.apply(to_columns).await.unwrap_or_else(|e| panic!("{from} to {to}: {e} {e:?}"));
                 assert_eq!(t.query("select count(*) from t").await, "1");
             }
+        }
+    }
+}
+
+/// What is said about a change of type before it runs, compared with what the server then does.
+#[tokio::test]
+async fn a_rewrite_is_announced_exactly_when_it_happens() {
+    const PAIRS: &[(&str, &str)] = &[
+        ("varchar(5)", "varchar(9)"),
+        ("varchar(5)", "varchar"),
+        ("varchar(9)", "varchar(5)"),
+        ("varchar(5)", "text"),
+        ("text", "varchar"),
+        ("text", "varchar(5)"),
+        ("text", "bpchar"),
+        ("char(3)", "bpchar"),
+        ("char(3)", "char(5)"),
+        ("bpchar", "text"),
+        ("bit(3)", "varbit"),
+        ("bit(3)", "bit(5)"),
+        ("varbit(3)", "varbit(5)"),
+        ("numeric(5,2)", "numeric(8,2)"),
+        ("numeric(5,2)", "numeric(8,3)"),
+        ("numeric(5,2)", "numeric"),
+        ("numeric", "numeric(5,2)"),
+        ("time(3)", "time(5)"),
+        ("timetz(3)", "timetz"),
+        ("timestamp", "timestamp(3)"),
+        ("timestamp(3)", "timestamp(6)"),
+        ("timestamptz(3)", "timestamptz"),
+        ("interval year", "interval"),
+        ("interval(3)", "interval(5)"),
+        ("interval(5)", "interval(3)"),
+        ("cidr", "inet"),
+        ("int", "oid"),
+        ("int", "bigint"),
+        ("bigint", "text"),
+        ("xml", "text"),
+        ("json", "jsonb"),
+        ("varchar(3)[]", "varchar[]"),
+        ("varchar(3)[]", "varchar(5)[]"),
+        ("int[]", "bigint[]"),
+        ("vector(3)", "vector"),
+        ("vector", "vector(3)"),
+        ("vector(3)", "halfvec(3)"),
+        ("real[]", "vector(3)"),
+    ];
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        t.force = true;
+        t.query("create extension vector").await;
+        for (from, to) in PAIRS {
+            t.apply(&[]).await.unwrap();
+            t.apply(&[("a", from)]).await.unwrap();
+            let steps = table::plan(&t.change(&t.spec(&[("a", to)]), &json!([]))).steps;
+            let announced = steps.iter().any(|step| step.hazards.contains(&Hazard::RewritesTable));
+            let file = t.query("select pg_relation_filenode('t')").await;
+            t.apply(&[("a", to)]).await.unwrap();
+            let rewritten = t.query("select pg_relation_filenode('t')").await != file;
+            assert_eq!(announced, rewritten, "{from} to {to}: {steps:?}");
+        }
+        // And of a default of a new column.
+        for (default, rewrites) in [
+            ("0", false),
+            ("now()", false),
+            ("now() + interval '1 day'", false),
+            ("random()", true),
+            ("(random() * 5)::int", true),
+        ] {
+            let kind = if default.contains("now") { "timestamptz" } else { "double precision" };
+            t.apply(&[]).await.unwrap();
+            t.query("insert into t values (1) on conflict do nothing").await;
+            let column = format!("{kind} default {default}");
+            let steps = table::plan(&t.change(&t.spec(&[("a", &column)]), &json!([]))).steps;
+            let file = t.query("select pg_relation_filenode('t')").await;
+            t.apply(&[("a", &column)]).await.unwrap();
+            let rewritten = t.query("select pg_relation_filenode('t')").await != file;
+            assert_eq!(rewritten, rewrites, "{default}");
+            assert_eq!(steps[0].hazards.contains(&Hazard::RewritesTable), rewrites, "{default}");
         }
     }
 }
