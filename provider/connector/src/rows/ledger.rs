@@ -181,8 +181,14 @@ pub(super) async fn update(transaction: &Transaction<'_>, shape: &Shape, ledger:
     execute(transaction, shape, &sql).await
 }
 
+/// Removes a ledger together with its table, whatever its comment says, if it is there.
+pub(crate) async fn discard(transaction: &Transaction<'_>, table: &TableName, ledger: &Ledger) -> Result<(), Error> {
+    let found = headers(transaction, &name_of(&ledger.id).replace('_', "\\_"), table).await?;
+    if found.is_empty() { Ok(()) } else { remove(transaction, table, ledger).await }
+}
+
 /// Removes a ledger.
-pub(crate) async fn remove(transaction: &Transaction<'_>, table: &TableName, ledger: &Ledger) -> Result<(), Error> {
+pub(super) async fn remove(transaction: &Transaction<'_>, table: &TableName, ledger: &Ledger) -> Result<(), Error> {
     let sql = format!("drop table {}", ledger.table());
     let result = transaction.batch_execute(&sql).await;
     result.map_err(|error| Error::postgres(writing(table), &error).statement(sql))

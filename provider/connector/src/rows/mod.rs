@@ -15,6 +15,7 @@ mod number;
 mod pass;
 pub(crate) mod pinned;
 mod place;
+mod preview;
 mod reconcile;
 mod row_hash;
 mod short_cut;
@@ -25,6 +26,7 @@ mod takeover;
 pub(crate) mod value;
 
 use crate::error::{Error, RowLabel};
+use crate::name::TableName;
 use crate::spec::TableSpec;
 use crate::step::Step;
 
@@ -101,6 +103,17 @@ pub struct RowChange<'a> {
     /// The server's digest of our rows after the last change, when it was taken: while it is still the same, only rows
     /// of a file travel that are new or changed.
     pub server_digest: Option<&'a str>,
+}
+
+/// How many rows a change is expected to write; `None` where it cannot be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows that are ours and no longer declared.
+    pub deleted: u64,
+    /// Rows that were not declared before.
+    pub inserted: Option<u64>,
+    /// Rows that were declared otherwise before.
+    pub updated: Option<u64>,
 }
 
 /// What was done.
@@ -263,6 +276,27 @@ pub async fn reconcile(
     change: &RowChange<'_>,
 ) -> Result<RowOutcome, Error> {
     reconcile::reconcile(transaction, change).await
+}
+
+/// How many rows a change will write, where rows come from files and hashes can tell; only looks.
+pub async fn counts(
+    transaction: &tokio_postgres::Transaction<'_>,
+    change: &RowChange<'_>,
+) -> Result<Option<RowCounts>, Error> {
+    preview::counts(transaction, change).await
+}
+
+/// The rows that are ours, unless their ledger is gone or is not for the table with that oid: then none is.
+pub async fn believed<'a>(
+    client: &impl tokio_postgres::GenericClient,
+    table: &TableName,
+    oid: u32,
+    owned: Option<&'a Owned>,
+) -> Result<Option<&'a Owned>, Error> {
+    match owned {
+        Some(Owned::Ledger(ledger)) if ledger::disagreement(client, table, oid, &ledger.id).await?.is_some() => Ok(None),
+        owned => Ok(owned),
+    }
 }
 
 /// The server's digest of the declared cells of our rows, to be compared only with itself.

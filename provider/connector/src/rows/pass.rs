@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::declare::{self, Column};
-use super::row_hash::{RowHash, sha256};
-use super::{Cell, key, value};
+use super::row_hash::{RowHash, key_digest, sha256};
+use super::{Cell, value};
 use crate::error::Error;
 use crate::row_file::{FileCells, FileRow, RowFile};
 use crate::spec::TableSpec;
@@ -264,12 +264,9 @@ impl<'a> Pass<'a> {
         sha256(&self.scratch)
     }
 
-    fn key_digest(&mut self) -> [u8; 32] {
-        self.scratch.clear();
-        for (column, cell) in self.columns.iter().zip(&self.cells).take_while(|(column, _)| column.key) {
-            add(&mut self.scratch, &key::normal_text(&column.kind, declare::text(cell)));
-        }
-        sha256(&self.scratch)
+    fn key_digest(&self) -> [u8; 32] {
+        let parts = self.columns.iter().zip(&self.cells).take_while(|(column, _)| column.key);
+        key_digest(parts.map(|(column, cell)| (&column.kind, declare::text(cell))))
     }
 
     /// Ends the pass: what it found, or every fault.

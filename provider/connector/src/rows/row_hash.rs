@@ -5,6 +5,8 @@
 
 use sha2::{Digest, Sha256};
 
+use super::key;
+use super::kind::ColumnKind;
 use super::value::hex;
 
 /// More rows than this are not told apart in memory: 16 bytes each are kept.
@@ -30,6 +32,19 @@ impl RowHash {
     pub(crate) fn to_hex(self) -> String {
         hex(&self.0.to_be_bytes())
     }
+}
+
+/// The digest of a key: of the normal form of each of its parts.
+pub(crate) fn key_digest<'a>(parts: impl IntoIterator<Item = (&'a ColumnKind, &'a str)>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for (kind, text) in parts {
+        let normal = key::normal_text(kind, text);
+        hasher.update((normal.len() as u64).to_be_bytes());
+        hasher.update(&*normal);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(&hasher.finalize());
+    digest
 }
 
 fn first(digest: &[u8; 32]) -> [u8; 8] {

@@ -457,19 +457,7 @@ async fn a_build_whose_backend_is_killed_leaves_nothing() {
 /// A pool whose connections to the server can be cut.
 async fn cuttable(test: &TestDatabase) -> (Database, tokio::sync::watch::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-<<<<<<< HEAD
     let through = test.through("127.0.0.1", listener.local_addr().unwrap().port());
-=======
-    let through = TestDatabase {
-        password: None,
-        host: "127.0.0.1".to_owned(),
-        port: listener.local_addr().unwrap().port(),
-        user: test.user.clone(),
-        password: test.password.clone(),
-        name: test.name.clone(),
-        major: test.major,
-    };
->>>>>>> settings
     let (cut, cutting) = tokio::sync::watch::channel(());
     let server = (test.host.clone(), test.port);
     tokio::spawn(async move {
