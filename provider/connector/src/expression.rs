@@ -193,6 +193,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_expression_escapes_its_place(text in "[a-z0-9 .,()\\[\\]\"';:$+-]{0,20}") {
+            if fault(&text).is_none() {
+                let place = format!("f({}, 1)", rendered(&text));
+                proptest::prop_assert_eq!(fault(&place), None);
+                let lexemes = lex(&place);
+                let mut depth = 0;
+                let outer = lexemes.iter().filter(|lexeme| {
+                    depth += i32::from(lexeme.kind == Kind::Open) - i32::from(lexeme.kind == Kind::Close);
+                    depth == 1 && lexeme.text == ","
+                });
+                proptest::prop_assert_eq!(outer.count(), 1);
+            }
+        }
+    }
+
     #[test]
     fn parentheses_keep_an_expression_together() {
         for (text, sql) in [

@@ -79,9 +79,17 @@ pub fn known_database(context: &Context<Data>) -> Option<&Data> {
 }
 
 fn sentence(text: &str) -> String {
-    let mut chars = text.trim_end().chars();
-    let mut sentence: String =
-        chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default();
+    let text = text.trim_end();
+    // A text that begins with a name, as in `id: 5.5 is no whole number`, keeps the name as it is.
+    let begins_with_name = text
+        .split_whitespace()
+        .next()
+        .is_some_and(|word| word.ends_with([':', ',']) || word.contains(['.', '_', '"', '/']));
+    let mut chars = text.chars();
+    let mut sentence: String = match chars.next() {
+        Some(first) if !begins_with_name => first.to_uppercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    };
     if !sentence.ends_with(['.', '!', '?', ':', ')']) && !sentence.is_empty() {
         sentence.push('.');
     }

@@ -50,7 +50,10 @@ fn everything_is_described() {
 fn pages(root: &Path) -> BTreeMap<PathBuf, String> {
     let short = |name: &str| name.trim_start_matches("pg_").to_owned() + ".md";
     let mut pages = BTreeMap::new();
-    pages.insert("index.md".into(), schema_page("Provider", "pg", &PgProvider.schema(), &example(root, "provider/provider.tf")));
+    pages.insert(
+        "index.md".into(),
+        schema_page("Provider", "pg", &PgProvider.schema(), &example(root, "provider/provider.tf")),
+    );
     for resource in PgProvider.resources() {
         let folder = format!("resources/{}", resource.name());
         let mut page = schema_page(
@@ -184,10 +187,20 @@ fn type_words(ty: &Type) -> String {
 
 fn function_page(root: &Path, function: &Function) -> String {
     let mut page = head("Function", function.name, function.summary);
-    let _ = write!(page, "{}\n{}", function.description, example(root, &format!("functions/{}/function.tf", function.name)));
+    let _ = write!(
+        page,
+        "{}\n{}",
+        function.description,
+        example(root, &format!("functions/{}/function.tf", function.name))
+    );
     let signature =
         function.parameters.iter().map(|p| format!("{} {}", p.name, type_words(&p.ty))).collect::<Vec<_>>().join(", ");
-    let _ = write!(page, "\n## Signature\n\n```text\n{}({signature}) {}\n```\n\n", function.name, type_words(&function.result));
+    let _ = write!(
+        page,
+        "\n## Signature\n\n```text\n{}({signature}) {}\n```\n\n",
+        function.name,
+        type_words(&function.result)
+    );
     for parameter in &function.parameters {
         let _ = writeln!(page, "- `{}` ({}) {}", parameter.name, type_words(&parameter.ty), parameter.description);
     }

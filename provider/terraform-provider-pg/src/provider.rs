@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use tfplugin::{DataSource, Diagnostics, Function, Provider, Resource, Schema, Value};
 
 use crate::data_sources::table_rows::TableRows;
+use crate::functions;
 use crate::provider_block::{self, Data};
 use crate::resources::sql_attachment::SqlAttachment;
 use crate::resources::table_target::TableTarget;
 use crate::resources::vector_index::VectorIndex;
-use crate::functions;
 
 /// The provider.
 #[derive(Debug)]

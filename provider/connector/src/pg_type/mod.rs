@@ -238,6 +238,18 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_parses_is_printed_as_one_type(text in "[a-zA-Z0-9_ .,()\\[\\]\"';$%-]{0,24}|(var)?char(acter)?( varying)? ?\\([0-9]{1,3}\\)(\\[\\])?") {
+            if let Ok(parsed) = PgType::parse(&text) {
+                let printed = parsed.to_string();
+                let again = PgType::parse(&printed).unwrap();
+                proptest::prop_assert!(again.is_same(&parsed), "{text:?} as {printed:?} as {again}");
+                proptest::prop_assert_eq!(again.to_string(), printed);
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_type_is_refused() {
         for text in [

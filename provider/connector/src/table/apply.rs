@@ -12,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::script::{Action, Kind, Script};
 use super::transaction::{self, Patience};
-use super::{Applied, TableChange, Warning, check, doing, explain, online, probe, shared, veto};
+use super::{Applied, TableChange, Warning, check, doing, explain, loss, online, probe, shared, veto};
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
@@ -162,6 +162,7 @@ impl Run<'_, '_> {
             Kind::Lock => {
                 self.statement(action).await?;
                 let Some(live) = live else { return Ok(()) };
+                loss::see_all(self.transaction, self.doing).await?;
                 let (errors, lost) = veto::lost_columns(self.transaction, self.change, self.script, live).await?;
                 warnings.extend(lost);
                 errors.into_iter().next().map_or(Ok(()), Err)

@@ -100,12 +100,15 @@ pub(super) fn as_declared(change: &TableChange, observed: &mut ObservedTable) ->
         }
     }
     let after = TableChange {
+        desired: change.desired.clone(),
         prior: Some(change.desired.clone()),
         observed: Some(observed.clone()),
         rows: None,
         owned: None,
+        server_digest: None,
         rows_drifted: false,
-        ..change.clone()
+        force_destroy: change.force_destroy,
+        create_vector_extension: change.create_vector_extension,
     };
     let left = Script::of(&after);
     let mut wrong: Vec<String> = left.refusals.iter().map(|error| error.message().to_owned()).collect();

@@ -8,8 +8,12 @@ use crate::sql_text::mask_literals;
 
 /// For a column or table that something else depends on.
 const DEPENDS: &str = "Something outside of this declaration depends on it; Postgres names it above. If it comes from an \
-    attachment, set `lifecycle { replace_triggered_by = [...] }` on that attachment, with the column's declaration in the \
+    attachment, set `lifecycle { replace_triggered_by = [...] }` on that attachment and name this table's columns in the \
     list: then its teardown runs before this change and its setup after. Otherwise drop it yourself first.";
+
+/// For a table that something else depends on.
+const KEEPS: &str = "Something that is not declared with the table depends on it; Postgres names it above. Drop it first: \
+    nothing is dropped here that was not made here. What an attachment makes, its teardown can drop before the table goes.";
 
 const CHANGED: &str = "The table changed since the plan was made. Nothing was written; plan again.";
 
@@ -45,7 +49,11 @@ fn blame(action: &Action, server: &ServerError) -> Option<Blame> {
 /// The error of a drop.
 pub(super) fn drop(doing: &str, sql: &str, error: &tokio_postgres::Error) -> Error {
     let error = Error::postgres(doing, error).statement(sql);
-    match error.server().cloned().as_ref().and_then(advice) {
+    let advice = match error.server() {
+        Some(server) if server.sqlstate == "2BP01" => Some(KEEPS.to_owned()),
+        server => server.and_then(advice),
+    };
+    match advice {
         Some(advice) => error.advice(advice),
         None => error,
     }

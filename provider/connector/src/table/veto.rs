@@ -16,8 +16,11 @@ use crate::name::{TableName, quote_ident};
 use crate::rows::{self, Declared, DeclaredRows, Owned, RowChange, RowGroup, key};
 use crate::spec::{ManagedBy, TableSpec};
 
-const CONSENT: &str = "Set force_destroy = true to consent to the loss, and apply that first where it is for a destroy; or \
-    declare the data here, or save it elsewhere.";
+const CONSENT: &str =
+    "Set force_destroy = true to consent to the loss; or declare the data here, or save it elsewhere first.";
+
+const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
+    the data here, or save it elsewhere first.";
 
 /// See [`super::veto`].
 pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
@@ -82,6 +85,7 @@ async fn before_change(
     if desired.managed_by == ManagedBy::User {
         return Ok(removed);
     }
+    loss::see_all(transaction, &doing(change)).await.map_err(explain)?;
     if !script.replace.is_empty() {
         let declared = change.prior.as_ref().unwrap_or(desired);
         let owned = rows::believed(transaction, &declared.name, live.oid, change.owned.as_ref()).await.map_err(explain)?;
@@ -262,9 +266,11 @@ pub(super) async fn before_drop(
     drop: &TableDrop,
     live: &ObservedTable,
 ) -> Result<Vec<Warning>, Error> {
+    let doing = format!("drop table {}", drop.declared.name);
+    loss::see_all(transaction, &doing).await?;
     let owned = rows::believed(transaction, &drop.declared.name, live.oid, drop.owned.as_ref()).await?;
     let loss = loss::of_table(transaction, &drop.declared, live, owned).await?;
-    consent(&format!("drop table {}", drop.declared.name), &loss, drop.force_destroy)
+    consent(&doing, &loss, drop.force_destroy)
 }
 
 fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error> {
@@ -276,7 +282,7 @@ fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error>
         return Ok(vec![Warning { summary: "Data is destroyed", detail }]);
     }
     let message = format!("it holds {}, which would be lost", loss.shown());
-    Err(Error::new(doing, message).advice(CONSENT).blame(Blame::Attribute("force_destroy")))
+    Err(Error::new(doing, message).advice(CONSENT_FIRST).blame(Blame::Attribute("force_destroy")))
 }
 
 /// See [`super::read`].

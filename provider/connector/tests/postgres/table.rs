@@ -1011,3 +1011,76 @@ async fn a_rewrite_is_announced_exactly_when_it_happens() {
         }
     }
 }
+
+#[tokio::test]
+async fn of_two_applies_at_once_one_waits_and_then_says_what_it_found() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        let other = database(&t.server);
+        let create = t.change(&t.spec(&[("a", "text")]), &json!([]));
+        let scope = scope();
+        let (one, two) =
+            tokio::join!(table::apply(&t.database, &scope, &create, true), table::apply(&other, &scope, &create, true));
+        let errors: Vec<Error> = [&one, &two].into_iter().filter_map(|result| result.as_ref().err().cloned()).collect();
+        assert!(matches!(errors.as_slice(), [error] if error.message().contains("exists already")), "{errors:?}");
+        t.prior = Some(create.desired.clone());
+        t.observed = one.or(two).ok().map(|applied| applied.observed);
+        let add = |name: &str| t.change(&t.spec(&[("a", "text"), (name, "int not null default 1")]), &json!([]));
+        let (b, c) = (add("b"), add("b"));
+        let (one, two) =
+            tokio::join!(table::apply(&t.database, &scope, &b, true), table::apply(&other, &scope, &c, true));
+        let errors: Vec<Error> = [&one, &two].into_iter().filter_map(|result| result.as_ref().err().cloned()).collect();
+        assert!(matches!(errors.as_slice(), [error] if error.message().contains("column b was added")), "{errors:?}");
+        assert_eq!(t.columns().await, "id bigint !, a text, b integer ! 1");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_a_policy_hides_are_not_lost() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        let user = format!("u_{}", t.server.name);
+        t.query(&format!("create role {user} login; grant all on schema public to {user}")).await;
+        let url = t.server.url().replace("postgres@", &format!("{user}@"));
+        t.database = Database::new(Settings::parse(&url).unwrap()).unwrap();
+        t.apply(&[("a", "text")]).await.unwrap();
+        t.query("insert into t values (1, 'hidden'); alter table t enable row level security; alter table t force row level security").await;
+        for error in [
+            t.drop().await.unwrap_err(),
+            table::veto_drop(&t.database, &scope(), &t.to_drop()).await.unwrap_err().remove(0),
+            t.veto(&t.spec(&[])).await.unwrap_err().remove(0),
+            t.apply(&[]).await.unwrap_err(),
+        ] {
+            assert!(error.message().contains("row-level security"), "{error}");
+        }
+        assert_eq!(t.query("select * from t").await, "1|hidden");
+        t.database = database(&t.server);
+        t.query(&format!("reassign owned by {user} to postgres; drop owned by {user}; drop role {user}")).await;
+    }
+}
+
+#[tokio::test]
+async fn null_is_forbidden_online_while_others_write() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        t.apply(&[("a", "text")]).await.unwrap();
+        t.query("insert into t select i, repeat('x', 100) from generate_series(1, 200000) i").await;
+        let writer = super::rows::connect(&t.server).await;
+        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+        let writing = tokio::spawn(async move {
+            let (mut longest, mut count) = (Duration::ZERO, 0);
+            while stopped.try_recv().is_err() {
+                let start = Instant::now();
+                writer.batch_execute(&format!("insert into t values (-{count} - 1, 'x')")).await.unwrap();
+                longest = longest.max(start.elapsed());
+                count += 1;
+            }
+            (longest, count)
+        });
+        t.apply(&[("a", "text not null")]).await.unwrap();
+        stop.send(()).unwrap();
+        let (longest, count) = writing.await.unwrap();
+        assert!(count > 0 && longest < Duration::from_secs(2), "{count} writes, the longest took {longest:?}");
+        assert_eq!(t.columns().await, "id bigint !, a text !");
+    }
+}

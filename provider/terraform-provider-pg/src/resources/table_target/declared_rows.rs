@@ -6,6 +6,7 @@ use pg_connector::spec::TableSpec;
 use tfplugin::codec::json::to_plain_json;
 use tfplugin::{Diagnostic, Diagnostics, Path, Value};
 
+use super::memory::Memory;
 use super::model;
 use crate::diagnostics;
 
@@ -91,6 +92,15 @@ pub fn declared(rows: &Value, table: Option<&TableSpec>) -> Result<Rows, Diagnos
             Ok(rows) => Ok(Rows::Known(rows)),
             Err(errors) => Err(diagnostics::errors(&errors, &model::path)),
         },
-        _ => Ok(Rows::Unknown(rows.as_list().map(<[Value]>::len).or_else(|| rows.as_map().map(std::collections::BTreeMap::len)))),
+        _ => Ok(Rows::Unknown(
+            rows.as_list().map(<[Value]>::len).or_else(|| rows.as_map().map(std::collections::BTreeMap::len)),
+        )),
     }
+}
+
+/// The rows of a state, which are ours. They are read by the table as it was declared with them: what became of its
+/// columns since is for the diff to say.
+pub fn owned(state: &Value, memory: &Memory) -> Result<Option<DeclaredRows>, Diagnostics> {
+    let spec = memory.declared.clone().or_else(|| model::spec(state));
+    Ok(declared(state.get("rows"), spec.as_ref())?.known().cloned())
 }

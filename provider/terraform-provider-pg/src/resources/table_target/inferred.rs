@@ -31,7 +31,10 @@ pub fn complete(config: &Value, prior: &Value) -> Result<Value, Diagnostics> {
     if let Some(columns) = columns(config)? {
         let spelled = |column: &ColumnSpec| {
             let before = prior.get("columns").get(&column.name).get("type").as_str();
-            before.filter(|before| pg_type::same_type(before, &column.type_name)).unwrap_or(&column.type_name).to_owned()
+            before
+                .filter(|before| pg_type::same_type(before, &column.type_name))
+                .unwrap_or(&column.type_name)
+                .to_owned()
         };
         let columns = columns.iter().map(|column| {
             let attributes = [
@@ -71,14 +74,19 @@ fn overrides(value: &Value) -> Result<Option<BTreeMap<String, ColumnOverride>>, 
             Some("float16") => true,
             Some(other) => {
                 let detail = format!("dtype cannot be {other:?}; it must be \"float32\" or \"float16\".");
-                faults.push(Diagnostic::error("Invalid value", detail).at(at.clone().attribute("vector").attribute("dtype")));
+                faults.push(
+                    Diagnostic::error("Invalid value", detail).at(at.clone().attribute("vector").attribute("dtype")),
+                );
                 false
             }
         };
         if !vector.is_null() && !change.get("type").is_null() {
             faults.push(
-                Diagnostic::error("Conflicting attributes", format!("Column {name:?} can have type or vector, not both."))
-                    .at(at.clone()),
+                Diagnostic::error(
+                    "Conflicting attributes",
+                    format!("Column {name:?} can have type or vector, not both."),
+                )
+                .at(at.clone()),
             );
         }
         let dimension = vector.get("dimension").as_i64();

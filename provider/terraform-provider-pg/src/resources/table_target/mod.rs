@@ -108,10 +108,10 @@ impl Resource<Data> for TableTarget {
         };
         let mut memory = Memory::from_private(&state.private)?;
         let spec = model::spec(&state.value);
-        let rows = declared_rows::declared(state.value.get("rows"), spec.as_ref()).ok();
+        let rows = declared_rows::owned(&state.value, &memory).ok().flatten();
+        let spec = memory.declared.clone().or(spec);
         let watched = rows
             .as_ref()
-            .and_then(declared_rows::Rows::known)
             .filter(|_| memory.rows_digest.is_some() && state.value.get("row_drift").as_str() != Some("none"));
         let rows = spec.as_ref().zip(watched);
         let found = table::read(database, &diagnostics::scope(context), &name, rows).await.map_err(one)?;
@@ -180,9 +180,10 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
     let database = diagnostics::database(context)?;
     let extension = diagnostics::known_database(context).is_some_and(|data| data.create_vector_extension);
     let memory = Memory::from_private(&plan.private)?;
-    let change = plan::known_change(&plan.value, config, prior, &memory, extension)?;
+    let change = plan::known_change(&plan.value, config, prior, &memory)?;
     let digest_rows = plan.value.get("row_drift").as_str() != Some("none");
     let steps = agreed_steps(&change, &plan.value)?;
+    let change = TableChange { create_vector_extension: extension, ..change };
     let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
         .await
         .map_err(|error| ApplyFailure::from(one(error)))?;
@@ -197,7 +198,10 @@ fn agreed_steps(change: &TableChange, planned: &Value) -> Result<Value, Diagnost
     if shown.is_wholly_known() && *shown != steps {
         return Err(Diagnostic::error(
             "The plan no longer holds",
-            format!("The statements for {} are not those that the plan showed. Nothing was written; plan again.", change.desired.name),
+            format!(
+                "The statements for {} are not those that the plan showed. Nothing was written; plan again.",
+                change.desired.name
+            ),
         )
         .into());
     }

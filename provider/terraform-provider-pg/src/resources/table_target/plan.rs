@@ -23,7 +23,9 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     };
     let creating = request.prior.is_null();
     match inferred::complete(request.config, request.prior) {
-        Ok(complete) if request.config.get("columns").is_null() => plan.value.set("columns", complete.get("columns").clone()),
+        Ok(complete) if request.config.get("columns").is_null() => {
+            plan.value.set("columns", complete.get("columns").clone())
+        }
         Ok(_) => fill_columns(&mut plan.value, request.config, request.prior, &memory),
         Err(diagnostics) => return diagnostics,
     }
@@ -124,7 +126,7 @@ fn change(desired: TableSpec, rows: Rows, prior: &Value, memory: &Memory, plan: 
         Rows::Unknown(_) => return None,
     };
     let before = model::spec(prior);
-    let owned = declared_rows::declared(prior.get("rows"), before.as_ref()).ok().and_then(|rows| rows.known().cloned());
+    let owned = declared_rows::owned(prior, memory).ok().flatten();
     Some(TableChange {
         desired,
         prior: before.and_then(|spec| memory.prior_spec(spec)),
@@ -133,6 +135,7 @@ fn change(desired: TableSpec, rows: Rows, prior: &Value, memory: &Memory, plan: 
         owned,
         rows_drifted: prior.get("rows_digest").as_str() == Some("drifted"),
         force_destroy: plan.value.get("force_destroy").as_bool() == Some(true),
+        // Whether the provider block forbids it may be unknown now, and a skippable step promises nothing.
         create_vector_extension: true,
     })
 }
@@ -143,21 +146,17 @@ pub fn known_change(
     config: &Value,
     prior: &Value,
     memory: &Memory,
-    create_vector_extension: bool,
 ) -> Result<TableChange, Diagnostics> {
     let desired = declared_spec(planned, config);
     let rows = declared_rows::declared(config.get("rows"), desired.as_ref())?;
     let plan = Plan { value: planned.clone(), ..Plan::default() };
-    desired
-        .and_then(|desired| change(desired, rows, prior, memory, &plan))
-        .map(|change| TableChange { create_vector_extension, ..change })
-        .ok_or_else(|| {
-            Diagnostic::error(
-                "The table's declaration is not known at apply",
-                "Some attribute is still unknown although everything should be known now. This is a bug; please report it.",
-            )
-            .into()
-        })
+    desired.and_then(|desired| change(desired, rows, prior, memory, &plan)).ok_or_else(|| {
+        Diagnostic::error(
+            "The table's declaration is not known at apply",
+            "Some attribute is still unknown although everything should be known now. This is a bug; please report it.",
+        )
+        .into()
+    })
 }
 
 /// The drop that the prior state and its bookkeeping stand for.
@@ -169,18 +168,16 @@ pub fn table_drop(prior: &Value, memory: &Memory, force_destroy: bool) -> Result
         )
         .into());
     };
-    let owned = declared_rows::declared(prior.get("rows"), Some(&declared))?.known().cloned();
+    let owned = declared_rows::owned(prior, memory)?;
     Ok(TableDrop { declared, observed: memory.observed.clone(), owned, force_destroy })
 }
 
 fn planned_id(name: Option<&TableName>, prior: &Value) -> Value {
     match (name, prior.get("id").as_str()) {
         (Some(name), Some(id)) if id.parse::<TableName>().as_ref() == Ok(name) => Value::from(id),
-        (Some(name), _) => Value::Unknown(Refinement {
-            not_null: Some(true),
-            prefix: Some(name.to_string()),
-            ..Refinement::default()
-        }),
+        (Some(name), _) => {
+            Value::Unknown(Refinement { not_null: Some(true), prefix: Some(name.to_string()), ..Refinement::default() })
+        }
         (None, _) => Value::Unknown(Refinement { not_null: Some(true), ..Refinement::default() }),
     }
 }
@@ -202,12 +199,7 @@ async fn veto(context: &Context<Data>, change: &TableChange, creating: bool) -> 
     }
 }
 
-async fn veto_replace(
-    context: &Context<Data>,
-    request: &PlanRequest<'_>,
-    plan: &Plan,
-    memory: &Memory,
-) -> Diagnostics {
+async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: &Plan, memory: &Memory) -> Diagnostics {
     let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
     let consent = plan.value.get("force_destroy").as_bool() == Some(true);
     let drop = match table_drop(request.prior, memory, consent) {

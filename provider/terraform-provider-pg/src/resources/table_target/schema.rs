@@ -237,7 +237,8 @@ fn row_drift(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 
 fn column_type(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     if let Some(Err(fault)) = value.as_str().map(PgType::parse) {
-        diagnostics.push(Diagnostic::error("Invalid column type", format!("{path}: {}.", fault.message)).at(path.clone()));
+        diagnostics
+            .push(Diagnostic::error("Invalid column type", format!("{path}: {}.", fault.message)).at(path.clone()));
     }
 }
 
