@@ -34,6 +34,29 @@ pub enum FileCells {
     Csv(Vec<Option<String>>),
 }
 
+/// What a file's name says that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// JSON Lines; otherwise CSV.
+    pub json: bool,
+    /// Compressed.
+    pub gzip: bool,
+}
+
+impl Format {
+    /// Reads it from the end of the name.
+    pub fn of(path: &Path) -> Result<Self, Error> {
+        let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let (gzip, plain) = name.strip_suffix(".gz").map_or((false, name.as_str()), |plain| (true, plain));
+        let json = plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
+        if json || plain.ends_with(".csv") {
+            Ok(Self { json, gzip })
+        } else {
+            Err(fault(path, None, "its name ends in none of .jsonl, .ndjson and .csv (also with .gz)"))
+        }
+    }
+}
+
 /// A file that is being read.
 pub struct RowFile {
     path: PathBuf,
@@ -57,12 +80,7 @@ impl RowFile {
     /// Opens a file; its name says what it holds. `csv_null` is the CSV text that means null, by default the empty field
     /// without quotes.
     pub fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
-        let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let (gzip, plain) = name.strip_suffix(".gz").map_or((false, name.as_str()), |plain| (true, plain));
-        let json = plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
-        if !json && !plain.ends_with(".csv") {
-            return Err(fault(path, None, "its name ends in none of .jsonl, .ndjson and .csv (also with .gz)"));
-        }
+        let Format { json, gzip } = Format::of(path)?;
         let file = File::open(path).map_err(|e| {
             fault(path, None, &format!("it cannot be opened: {e}")).advice(
                 "the path is relative to the folder that the command runs in; write \"${path.module}/rows.jsonl\" to name \

@@ -7,6 +7,7 @@ mod blame;
 mod declare;
 mod digest;
 mod file;
+mod files;
 pub(crate) mod key;
 pub(crate) mod kind;
 pub mod ledger;
@@ -31,7 +32,11 @@ use crate::spec::TableSpec;
 use crate::step::Step;
 
 pub use file::FileRows;
+pub use files::Files;
 pub use ledger::Ledger;
+
+/// The most rows that a message names.
+const MOST_NAMED: usize = 5;
 
 /// A cell as it travels: text that the column type's own input function reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +161,15 @@ impl Declared {
         match self {
             Self::Inline(rows) => &rows.digest,
             Self::File(file) => file.digest(),
+        }
+    }
+
+    /// The first rows whose texts held NUL characters, which Postgres cannot keep and which were taken out, as a sentence
+    /// names them.
+    pub fn nul_stripped(&self) -> Vec<String> {
+        match self {
+            Self::Inline(rows) => rows.nul_stripped.iter().take(MOST_NAMED).map(declare::named_row).collect(),
+            Self::File(file) => file.nul_stripped().iter().map(|line| format!("line {line}")).collect(),
         }
     }
 

@@ -10,16 +10,13 @@ use serde_json::Value;
 
 use super::declare::{self, Column};
 use super::row_hash::{RowHash, key_digest, sha256};
-use super::{Cell, value};
+use super::{Cell, MOST_NAMED, value};
 use crate::error::Error;
 use crate::row_file::{FileCells, FileRow, RowFile};
 use crate::spec::TableSpec;
 
 /// More faults than this are only counted.
 const MOST_FAULTS: usize = 20;
-
-/// The most lines that are remembered for a remark.
-const MOST_LINES: usize = 5;
 
 /// A pass that is under way.
 #[derive(Debug)]
@@ -174,7 +171,7 @@ impl<'a> Pass<'a> {
                     if self.faults.count() > before {
                         continue;
                     }
-                    if stripped && self.nul_stripped.len() < MOST_LINES {
+                    if stripped && self.nul_stripped.len() < MOST_NAMED {
                         self.nul_stripped.push(line);
                     }
                     self.rows += 1;

@@ -9,11 +9,8 @@ use super::key;
 use super::live::Live;
 use super::place::{self, Place};
 use super::steps::Shape;
-use super::{Declared, RowChange};
+use super::{Declared, MOST_NAMED, RowChange};
 use crate::error::Error;
-
-/// The most keys that a message names.
-const MOST_NAMED: usize = 5;
 
 /// Rows that become ours.
 #[derive(Clone, Debug, Default)]
