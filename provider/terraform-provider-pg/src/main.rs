@@ -10,6 +10,8 @@ mod resources;
 mod provider;
 #[cfg(test)]
 mod docs;
+#[cfg(test)]
+mod layers;
 
 use std::process::ExitCode;
 

@@ -320,7 +320,7 @@ mod tests {
             ("columns", Value::from(vec!["id", "id"]), "columns[1]: \"id\" is listed twice"),
             ("columns", Value::from(vec!["id", "b"]), "columns: record_schema has no property \"b\""),
             ("columns", Value::from(vec!["a"]), "columns: record_schema requires \"id\""),
-            ("record_schema", Value::from("{}"), "record_schema: Record_schema describes no object"),
+            ("record_schema", Value::from("{}"), "record_schema: record_schema describes no object"),
             ("where", Value::from("true)"), "where: The condition cannot be used"),
             ("where", Value::Null, "params: params are the parameters of where"),
             ("order_by", Value::from(vec!["id", "id up"]), "order_by[1]: \"id up\" is no order"),
