@@ -7,6 +7,7 @@
 
 mod concurrency;
 mod data;
+mod demo;
 mod drift;
 mod faults;
 mod import;

@@ -83,9 +83,8 @@ pub fn columns(observed: &ObservedTable, prior: &Value) -> Value {
             .iter()
             .filter(|c| prior.is_none() || column(&c.name).is_some())
             .map(|c| {
-                let spelled = column(&c.name)
-                    .and_then(|p| p.get("type").as_str())
-                    .filter(|spelled| c.is_spelled(spelled));
+                let spelled =
+                    column(&c.name).and_then(|p| p.get("type").as_str()).filter(|spelled| c.is_spelled(spelled));
                 let kept = |attribute| column(&c.name).map_or(Value::Null, |p| p.get(attribute).clone());
                 (
                     c.name.clone(),
