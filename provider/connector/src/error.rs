@@ -83,7 +83,7 @@ impl Error {
         let mut this = Self::new(doing, String::new());
         this.0.closed = error.is_closed();
         if let Some(db) = error.as_db_error() {
-            this.0.message = db.message().to_owned();
+            db.message().clone_into(&mut this.0.message);
             this.0.server = Some(ServerError {
                 sqlstate: db.code().code().to_owned(),
                 message: db.message().to_owned(),

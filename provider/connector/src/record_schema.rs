@@ -97,7 +97,10 @@ fn fault(message: impl Into<String>) -> Vec<Error> {
     ]
 }
 
-fn record(document: &Value) -> Result<(&Map<String, Value>, Vec<&str>), Vec<Error>> {
+/// The properties of a record and the names of those that it requires.
+type Record<'a> = (&'a Map<String, Value>, Vec<&'a str>);
+
+fn record(document: &Value) -> Result<Record<'_>, Vec<Error>> {
     let root =
         resolve(document, document, 0).ok_or_else(|| fault("the schema refers to a definition it does not have"))?;
     let Some(properties) = root.get("properties").and_then(Value::as_object).filter(|p| !p.is_empty()) else {
@@ -199,10 +202,9 @@ fn simple(type_name: &str, keys: &Map<String, Value>) -> Shape {
         ("boolean", _) => "boolean",
         ("integer", "int8" | "int16" | "uint8") => "smallint",
         ("integer", "int32" | "uint16") => "integer",
-        ("integer", "uint64" | "uint" | "int128" | "uint128") => "numeric",
+        ("integer", "uint64" | "uint" | "int128" | "uint128") | ("number" | "string", "decimal") => "numeric",
         ("integer", _) => "bigint",
         ("number", "float") => "real",
-        ("number", "decimal") => "numeric",
         ("number", _) => "double precision",
         ("string", _) if encoded => "bytea",
         ("string", "binary" | "byte" | "base64" | "base64url") => "bytea",
@@ -213,7 +215,6 @@ fn simple(type_name: &str, keys: &Map<String, Value>) -> Shape {
         ("string", "date-time") => "timestamp with time zone",
         ("string", "partial-date-time") => "timestamp without time zone",
         ("string", "duration") => "interval",
-        ("string", "decimal") => "numeric",
         (
             "string",
             "ip" | "ipv4" | "ipv6" | "ipvanyaddress" | "ipv4interface" | "ipv6interface" | "ipvanyinterface",

@@ -2,8 +2,10 @@
 //!
 //! **Invariant:** nothing here connects, and no message repeats a configured value.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use pg_connector::rows::Files;
 use pg_connector::settings::duration::parse_duration;
 use pg_connector::settings::{Explicit, Secret, Settings};
 use pg_connector::{Blame, Database};
@@ -24,6 +26,8 @@ pub struct Data {
     pub database: Database,
     /// Whether the vector extension may be created.
     pub create_vector_extension: bool,
+    /// The files of rows that were read already.
+    pub files: Arc<Files>,
 }
 
 /// The schema of the provider block.
@@ -156,7 +160,8 @@ fn configure_with(config: &Value, environment: &dyn Fn(&str) -> Option<String>) 
         tracing::warn!("{warning}");
     }
     let database = Database::new(settings).map_err(|error| diagnostics::errors([&error], &path))?;
-    Ok(Data { database, create_vector_extension: config.get("create_vector_extension").as_bool().unwrap_or(true) })
+    let create_vector_extension = config.get("create_vector_extension").as_bool().unwrap_or(true);
+    Ok(Data { database, create_vector_extension, files: Arc::default() })
 }
 
 fn path(blame: &Blame) -> Path {

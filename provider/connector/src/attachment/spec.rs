@@ -83,7 +83,7 @@ pub fn faults(text: Text, sql: &str, transactional: Option<bool>) -> Vec<Error> 
         Err(error) => return vec![blamed(error)],
     };
     if statements.is_empty() && text != Text::Teardown {
-        return vec![blamed(Error::new(doing, format!("`{attribute}` holds no statement")))];
+        return vec![blamed(Error::new(doing, format!("`{attribute}` is empty: it holds no statement")))];
     }
     if text == Text::Check && statements.len() > 1 {
         return vec![blamed(Error::new(

@@ -80,7 +80,9 @@ impl<R: BufRead> Reader<R> {
                 }
             }
             // A record goes on after a line end inside quotes: then the quotes so far are odd in number.
-            open ^= self.buffer[from.min(self.buffer.len())..].iter().filter(|b| **b == b'"').count() % 2 == 1;
+            for byte in self.buffer.iter().skip(from) {
+                open ^= *byte == b'"';
+            }
             if !open {
                 let text = std::str::from_utf8(&self.buffer).map_err(|_| fault("the text is not UTF-8".to_owned()))?;
                 let text = text.strip_suffix('\n').unwrap_or(text);
@@ -95,18 +97,15 @@ fn fields(text: &str) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     let mut rest = text;
     loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_field(quoted)?,
-            None => {
-                let (plain, after) = rest.find(',').map_or((rest, ""), |comma| rest.split_at(comma));
-                if plain.contains('"') {
-                    return Err(format!(
-                        "field {}: a quote stands inside a field that does not begin with one",
-                        fields.len() + 1
-                    ));
-                }
-                (Field { text: plain.to_owned(), quoted: false }, after)
+        let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            quoted_field(quoted)?
+        } else {
+            let (plain, after) = rest.find(',').map_or((rest, ""), |comma| rest.split_at(comma));
+            if plain.contains('"') {
+                let at = fields.len() + 1;
+                return Err(format!("field {at}: a quote stands inside a field that does not begin with one"));
             }
+            (Field { text: plain.to_owned(), quoted: false }, after)
         };
         fields.push(field);
         match after.strip_prefix(',') {

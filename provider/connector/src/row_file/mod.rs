@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::error::{Blame, Error};
 
 /// The longest line of JSON Lines, and the longest record of CSV, in bytes.
-pub const MAX_RECORD_BYTES: usize = 64 << 20;
+pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// One row of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +34,35 @@ pub enum FileCells {
     Csv(Vec<Option<String>>),
 }
 
+/// What a file's name says that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// JSON Lines; otherwise CSV.
+    pub json: bool,
+    /// Compressed.
+    pub gzip: bool,
+}
+
+impl Format {
+    /// Reads it from the end of the name.
+    pub fn of(path: &Path) -> Result<Self, Error> {
+        let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let (gzip, plain) = name.strip_suffix(".gz").map_or((false, name.as_str()), |plain| (true, plain));
+        let json = plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
+        if json || plain.ends_with(".csv") {
+            Ok(Self { json, gzip })
+        } else {
+            Err(fault(path, None, "its name ends in none of .jsonl, .ndjson and .csv (also with .gz)"))
+        }
+    }
+}
+
 /// A file that is being read.
 pub struct RowFile {
     path: PathBuf,
     body: Body,
+    /// Whether nothing that follows can be understood.
+    broken: bool,
 }
 
 enum Body {
@@ -55,12 +80,7 @@ impl RowFile {
     /// Opens a file; its name says what it holds. `csv_null` is the CSV text that means null, by default the empty field
     /// without quotes.
     pub fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
-        let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let (gzip, plain) = name.strip_suffix(".gz").map_or((false, name.as_str()), |plain| (true, plain));
-        let json = plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
-        if !json && !plain.ends_with(".csv") {
-            return Err(fault(path, None, "its name ends in none of .jsonl, .ndjson and .csv (also with .gz)"));
-        }
+        let Format { json, gzip } = Format::of(path)?;
         let file = File::open(path).map_err(|e| {
             fault(path, None, &format!("it cannot be opened: {e}")).advice(
                 "the path is relative to the folder that the command runs in; write \"${path.module}/rows.jsonl\" to name \
@@ -92,7 +112,7 @@ impl RowFile {
             }
             Body::Csv { reader, header, null: csv_null.map(str::to_owned) }
         };
-        Ok(Self { path: path.to_owned(), body })
+        Ok(Self { path: path.to_owned(), body, broken: false })
     }
 
     /// The columns of a CSV file's header.
@@ -103,18 +123,26 @@ impl RowFile {
         }
     }
 
-    /// A fault on a line of this file.
-    pub fn fault(&self, line: u64, message: &str) -> Error {
-        fault(&self.path, Some(line), message)
+    /// A fault on a line of this file, in a column where one is to blame.
+    pub fn fault(&self, line: u64, column: Option<&str>, message: &str) -> Error {
+        let message = column.map_or_else(|| message.to_owned(), |column| format!("column {column}: {message}"));
+        fault(&self.path, Some(line), &message)
     }
 
     fn read(&mut self) -> Result<Option<FileRow>, Error> {
         match &mut self.body {
-            Body::Json { source, line, buffer } => {
-                json_row(source, line, buffer).map_err(|m| fault(&self.path, Some(*line), &m))
-            }
+            Body::Json { source, line, buffer } => json_row(source, line, buffer).map_err(|trouble| match trouble {
+                Trouble::Line(message) => fault(&self.path, Some(*line), &message),
+                Trouble::File(message) => {
+                    self.broken = true;
+                    fault(&self.path, Some(*line), &message)
+                }
+            }),
             Body::Csv { reader, header, null } => {
-                let record = reader.record().map_err(|e| fault(&self.path, Some(e.line), &e.message))?;
+                let record = reader.record().map_err(|e| {
+                    self.broken = true;
+                    fault(&self.path, Some(e.line), &e.message)
+                })?;
                 let Some(record) = record else { return Ok(None) };
                 if record.fields.len() != header.len() {
                     let message =
@@ -135,27 +163,37 @@ impl RowFile {
 impl Iterator for RowFile {
     type Item = Result<FileRow, Error>;
 
+    /// The next row. After a faulty line the rows of JSON Lines go on; after a record of CSV that cannot be told from its
+    /// neighbours there are no more.
     fn next(&mut self) -> Option<Self::Item> {
-        self.read().transpose()
+        if self.broken { None } else { self.read().transpose() }
     }
+}
+
+/// Why there is no row.
+enum Trouble {
+    /// The line is none.
+    Line(String),
+    /// Nothing more can be read.
+    File(String),
 }
 
 fn json_row(
     source: &mut Box<dyn BufRead + Send>,
     line: &mut u64,
     buffer: &mut Vec<u8>,
-) -> Result<Option<FileRow>, String> {
+) -> Result<Option<FileRow>, Trouble> {
     loop {
         buffer.clear();
         *line += 1;
         let limit = u64::try_from(MAX_RECORD_BYTES).unwrap_or(u64::MAX);
-        let read =
-            source.by_ref().take(limit).read_until(b'\n', buffer).map_err(|e| format!("it cannot be read: {e}"))?;
+        let read = source.by_ref().take(limit).read_until(b'\n', buffer);
+        let read = read.map_err(|e| Trouble::File(format!("it cannot be read: {e}")))?;
         if read == 0 {
             return Ok(None);
         }
         if buffer.last() != Some(&b'\n') && buffer.len() == MAX_RECORD_BYTES {
-            return Err(format!("the line is longer than {} MiB", MAX_RECORD_BYTES >> 20));
+            return Err(Trouble::File(format!("the line is longer than {} MiB", MAX_RECORD_BYTES >> 20)));
         }
         let text = buffer.strip_prefix(b"\xef\xbb\xbf").filter(|_| *line == 1).unwrap_or(buffer);
         if text.iter().all(u8::is_ascii_whitespace) {
@@ -163,12 +201,12 @@ fn json_row(
         }
         return match serde_json::from_slice(text) {
             Ok(Value::Object(object)) => Ok(Some(FileRow { line: *line, cells: FileCells::Json(object) })),
-            Ok(_) => Err("a line must be one JSON object".to_owned()),
-            Err(e) if e.is_eof() => Err("the JSON object does not end on this line".to_owned()),
+            Ok(_) => Err(Trouble::Line("a line must be one JSON object".to_owned())),
+            Err(e) if e.is_eof() => Err(Trouble::Line("the JSON object does not end on this line".to_owned())),
             Err(e) => {
                 let message = e.to_string();
                 let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-                Err(format!("column {}: {message}", e.column()))
+                Err(Trouble::Line(format!("at character {}: {message}", e.column())))
             }
         };
     }
@@ -239,7 +277,7 @@ mod tests {
             ("a.txt", &b""[..], "a.txt: its name ends in none of"),
             ("a.jsonl", b"{\"a\":1}\n{\"a\":\n", "a.jsonl, line 2: the JSON object does not end"),
             ("a.jsonl", b"[1]\n", "a.jsonl, line 1: a line must be one JSON object"),
-            ("a.jsonl", b"{\"a\" 1}\n", "a.jsonl, line 1: column 6: expected `:`"),
+            ("a.jsonl", b"{\"a\" 1}\n", "a.jsonl, line 1: at character 6: expected `:`"),
             ("a.csv", b"", "a.csv, line 1: a CSV file begins with a header"),
             ("a.csv", b"a,a\n", "a.csv, line 1: the header names column \"a\" twice"),
             ("a.csv", b"a,b\n1,2\n\"x\ny\",2,3\n", "a.csv, line 3: the record has 3 fields and the header has 2"),

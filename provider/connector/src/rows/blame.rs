@@ -2,8 +2,13 @@
 //!
 //! **Invariant:** no row is blamed unless the server's words fit exactly one declared row.
 
-use super::{Cell, DeclaredRow, DeclaredRows, RowGroup};
-use crate::error::{Blame, Error, RowLabel};
+use std::sync::Arc;
+
+use super::place::{self, Place, Wanted};
+use super::row_hash::RowHash;
+use super::steps::DECLARED;
+use super::{Cell, FileRows, RowChange, RowGroup};
+use crate::error::{Blame, Error};
 
 /// An error while the temporary tables were made.
 pub(super) fn of_statement(error: Error) -> Error {
@@ -17,30 +22,52 @@ pub(super) fn of_statement(error: Error) -> Error {
     }
 }
 
-/// An error of COPY: its context names the line, and mostly the column.
+/// An error of COPY of inline rows: its context names the line, and mostly the column.
 pub(super) fn of_copy(error: Error, table: &str, group: &RowGroup) -> Error {
-    let Some(context) = error.server().and_then(|server| server.context.clone()) else {
-        return error;
+    let Some((line, column)) = line_and_column(&error, table, &group.columns) else { return error };
+    match line.checked_sub(1).and_then(|at| group.rows.get(at)) {
+        Some(row) => error.blame(Blame::Row(row.label.clone(), column)),
+        None => error,
+    }
+}
+
+/// The same for rows of a file, which is read again to tell the line of the file from the line of the copy.
+pub(super) async fn of_file_copy(
+    error: Error,
+    change: &RowChange<'_>,
+    file: &FileRows,
+    without: Arc<Vec<RowHash>>,
+) -> Error {
+    let Some((line, column)) = line_and_column(&error, DECLARED, file.columns()) else { return error };
+    let mut sent = 0;
+    let (file, table) = (file.clone(), change.table.clone());
+    let path = file.path().to_owned();
+    let reader = move || {
+        file.find(&table, 1, |_, _, hash| {
+            sent += usize::from(without.binary_search(&hash).is_err());
+            sent == line
+        })
     };
+    match tokio::task::spawn_blocking(reader).await.unwrap_or_default().first() {
+        Some(line) => Place::Line(path, *line).blame(error, column),
+        None => error,
+    }
+}
+
+/// What the context of an error of COPY says.
+fn line_and_column(error: &Error, table: &str, columns: &[String]) -> Option<(usize, Option<String>)> {
+    let context = error.server()?.context.clone()?;
     // The words are translated by the server ("line 3, column a"), the numbers and names are not.
-    let Some(rest) = context.find(table).map(|at| &context[at + table.len()..]) else {
-        return error;
-    };
-    let Some(start) = rest.find(|c: char| c.is_ascii_digit()) else {
-        return error;
-    };
+    let rest = context.find(table).map(|at| &context[at + table.len()..])?;
+    let start = rest.find(|c: char| c.is_ascii_digit())?;
     let digits: String = rest[start..].chars().take_while(char::is_ascii_digit).collect();
-    let Some(row) = digits.parse::<usize>().ok().and_then(|line| group.rows.get(line.checked_sub(1)?)) else {
-        return error;
-    };
     let after = &rest[start + digits.len()..];
-    let column = group
-        .columns
+    let column = columns
         .iter()
         .filter_map(|name| Some((place_of(after, name)?, name)))
         .max_by_key(|(place, name)| (*place, name.len()))
         .map(|(_, name)| name.clone());
-    error.blame(Blame::Row(row.label.clone(), column))
+    Some((digits.parse().ok()?, column))
 }
 
 /// Where `, column a: "value"` or `, column a null input` names that column; what stands right before a colon is surest.
@@ -54,40 +81,47 @@ fn place_of(text: &str, name: &str) -> Option<(bool, usize)> {
 }
 
 /// An error of a statement that writes rows: constraints name the values that they refuse.
-pub(super) fn of_write(error: Error, declared: Option<&DeclaredRows>, keys: &[String]) -> Error {
+pub(super) async fn of_write(error: Error, change: &RowChange<'_>, key_is_first: bool) -> Error {
     let Some(server) = error.server().cloned() else {
         return error;
     };
-    let detail = server.detail.as_deref().unwrap_or_default();
-    let rows = || declared.into_iter().flat_map(|rows| &rows.groups).flat_map(|g| g.rows.iter().map(move |r| (g, r)));
+    let detail = server.detail.clone().unwrap_or_default();
+    let keys = if key_is_first { change.table.primary_key.clone() } else { Vec::new() };
     match server.sqlstate.as_str() {
         "23505" | "23503" | "23P01" => {
-            let Some((columns, values)) = key_and_values(detail) else {
+            let Some((columns, values)) = key_and_values(&detail) else {
                 return error;
             };
-            let label = only(rows().filter(|(group, row)| {
-                let cells = columns.iter().map(|column| value_of(group, row, column));
-                cells.collect::<Option<Vec<_>>>().is_some_and(|cells| cells.join(", ") == values)
-            }));
-            match label {
-                Some(label) => error.blame(Blame::Row(label, columns.first().cloned())),
+            let (column, values) = (columns.first().cloned(), values.to_owned());
+            let same = move |named: &[String], cells: &[Cell]| {
+                let found = columns.iter().map(|column| value_of(named, cells, column));
+                found.collect::<Option<Vec<_>>>().is_some_and(|found| found.join(", ") == values)
+            };
+            match only(change, Box::new(same)).await {
+                Some(place) => place.blame(error, column),
                 None => error,
             }
         }
         "23502" => {
             let column = server.column.clone();
-            let empty = |(group, row): &(&RowGroup, &DeclaredRow)| {
-                column.as_ref().is_some_and(|column| {
-                    group.columns.iter().position(|c| c == column).is_none_or(|at| row.cells[at] == Cell::Null)
-                })
+            let empty = {
+                let column = column.clone();
+                move |named: &[String], cells: &[Cell]| {
+                    let at = |column| named.iter().position(|c| c == column);
+                    column.as_ref().is_some_and(|column| at(column).is_none_or(|at| cells[at] == Cell::Null))
+                }
             };
-            match only(rows().filter(empty)).or_else(|| failing_row(detail, rows(), keys)) {
-                Some(label) => error.blame(Blame::Row(label, column)),
+            let place = match only(change, Box::new(empty)).await {
+                Some(place) => Some(place),
+                None => failing_row(&detail, change, keys).await,
+            };
+            match place {
+                Some(place) => place.blame(error, column),
                 None => error,
             }
         }
-        "23514" => match failing_row(detail, rows(), keys) {
-            Some(label) => error.blame(Blame::Row(label, None)),
+        "23514" => match failing_row(&detail, change, keys).await {
+            Some(place) => place.blame(error, None),
             None => error,
         },
         "428C9" => {
@@ -112,28 +146,27 @@ fn key_and_values(detail: &str) -> Option<(Vec<String>, &str)> {
 }
 
 /// `Failing row contains (1, x, null).`: told by the key, when it stands first in the table.
-fn failing_row<'a>(
-    detail: &str,
-    rows: impl Iterator<Item = (&'a RowGroup, &'a DeclaredRow)>,
-    keys: &[String],
-) -> Option<RowLabel> {
-    let values = detail.split_once('(')?.1;
-    only(rows.filter(|(group, row)| {
-        let cells = keys.iter().map(|key| value_of(group, row, key));
-        cells.collect::<Option<Vec<_>>>().is_some_and(|cells| values.starts_with(&format!("{}, ", cells.join(", "))))
-    }))
+async fn failing_row(detail: &str, change: &RowChange<'_>, keys: Vec<String>) -> Option<Place> {
+    let values = detail.split_once('(')?.1.to_owned();
+    let same = move |named: &[String], cells: &[Cell]| {
+        let found = keys.iter().map(|key| value_of(named, cells, key));
+        found.collect::<Option<Vec<_>>>().is_some_and(|found| values.starts_with(&format!("{}, ", found.join(", "))))
+    };
+    only(change, Box::new(same)).await
 }
 
-fn value_of<'a>(group: &RowGroup, row: &'a DeclaredRow, column: &str) -> Option<&'a str> {
-    match &row.cells[group.columns.iter().position(|c| c == column)?] {
+fn value_of<'a>(named: &[String], cells: &'a [Cell], column: &str) -> Option<&'a str> {
+    match &cells[named.iter().position(|c| c == column)?] {
         Cell::Null => None,
         Cell::Text(text) => Some(text),
     }
 }
 
-fn only<'a>(mut rows: impl Iterator<Item = (&'a RowGroup, &'a DeclaredRow)>) -> Option<RowLabel> {
-    let first = rows.next()?;
-    rows.next().is_none().then(|| first.1.label.clone())
+/// The only declared row that fulfils the condition.
+async fn only(change: &RowChange<'_>, wanted: Wanted) -> Option<Place> {
+    let mut places = place::find(change.declared?, change.table, 2, wanted).await;
+    let place = places.pop()?;
+    places.is_empty().then_some(place)
 }
 
 #[cfg(test)]

@@ -17,11 +17,14 @@ use crate::spec::TableSpec;
 /// More faults than this are only counted.
 const MOST_FAULTS: usize = 50;
 
-struct Column<'a> {
-    name: &'a str,
-    kind: ColumnKind,
-    nullable: bool,
-    key: bool,
+/// A column as far as its cells are checked.
+#[derive(Clone, Debug)]
+pub(super) struct Column<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: ColumnKind,
+    pub(super) nullable: bool,
+    /// Whether it is part of the primary key.
+    pub(super) key: bool,
 }
 
 pub(super) fn declare(table: &TableSpec, rows: &[(RowLabel, Map<String, Value>)]) -> Result<DeclaredRows, Vec<Error>> {
@@ -114,7 +117,7 @@ pub(super) fn declare(table: &TableSpec, rows: &[(RowLabel, Map<String, Value>)]
 }
 
 /// The table's columns, the primary key's first.
-fn columns(table: &TableSpec) -> Vec<Column<'_>> {
+pub(super) fn columns(table: &TableSpec) -> Vec<Column<'_>> {
     let keys: HashSet<&str> = table.primary_key.iter().map(String::as_str).collect();
     let key_columns = table.primary_key.iter().filter_map(|name| table.column(name));
     let others = table.columns.iter().filter(|column| !keys.contains(column.name.as_str()));

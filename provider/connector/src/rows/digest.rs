@@ -1,7 +1,7 @@
 //! What the server holds of our rows, as one short text that is compared only with itself.
 //!
-//! The keys travel as parameters, so nothing is written and no temporary table is made: it works in a read-only
-//! transaction and leaves the catalogue alone. **Invariant:** only the cells that a row declares are looked at, under
+//! The keys of inline rows travel as parameters, those of a file's rows are in its ledger: so nothing is written and no
+//! temporary table is made, and it works in a read-only transaction. **Invariant:** only the cells that a row declares are looked at, under
 //! fixed settings; a row that is gone changes the digest.
 
 use std::collections::HashMap;
@@ -10,9 +10,11 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Transaction};
 
-use super::steps::{nonempty, qualified};
+pub(super) use super::sums::Sums;
+
+use super::steps::{nonempty, qualified, same_columns};
 use super::value::hex;
-use super::{Cell, DeclaredRows, RowGroup, key, pinned};
+use super::{Cell, DeclaredRows, Ledger, Owned, RowGroup, key, pinned};
 use crate::error::Error;
 use crate::name::{quote_ident, quote_idents};
 use crate::spec::TableSpec;
@@ -23,12 +25,18 @@ struct LiveColumn {
     type_schema: String,
 }
 
-pub(super) async fn digest(
-    transaction: &Transaction<'_>,
-    table: &TableSpec,
-    rows: &DeclaredRows,
-) -> Result<String, Error> {
-    let failed = |error| Error::postgres(format!("read rows of {}", table.name), &error);
+pub(super) async fn digest(transaction: &Transaction<'_>, table: &TableSpec, owned: &Owned) -> Result<String, Error> {
+    match owned {
+        Owned::Inline(rows) => of_groups(transaction, table, rows).await,
+        Owned::Ledger(ledger) => match of_ledger(transaction, table, ledger).await? {
+            Some(sums) => Ok(sums.text(&ledger.columns)),
+            None => Ok("the table lacks a column".to_owned()),
+        },
+    }
+}
+
+async fn of_groups(transaction: &Transaction<'_>, table: &TableSpec, rows: &DeclaredRows) -> Result<String, Error> {
+    let failed = |error| Error::postgres(reading(table), &error);
     let live = live_columns(transaction, table).await.map_err(failed)?;
     let groups = nonempty(Some(rows));
     let mut hasher = Sha256::new();
@@ -37,23 +45,12 @@ pub(super) async fn digest(
         if let Some(missing) = named.into_iter().find(|name| !live.contains_key(*name)) {
             return Ok(format!("the table has no column {missing:?}"));
         }
-        let mut path = vec!["pg_catalog".to_owned()];
-        path.extend(table.primary_key.iter().map(|name| live[name].type_schema.clone()));
-        path.dedup();
-        let mut settings: Vec<(&str, String)> =
-            pinned::FIXED.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        settings.push(("search_path", quote_idents(path)));
-        let settings: Vec<(String, String)> =
-            settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let former = pinned::pin(transaction, &settings).await.map_err(failed)?;
+        let former = fix(transaction, table, &live).await.map_err(failed)?;
         for group in groups {
-            let keys = StagedKeys::of(table, &live, group);
-            let sql = statement(table, group, &keys.relation);
-            let row = transaction
-                .query_typed_one(&sql, &keys.parameters())
-                .await
-                .map_err(|error| failed(error).statement(&*sql))?;
-            let part: String = row.try_get(0).map_err(failed)?;
+            let keys = Keys::of_groups(table, &live, &[group]);
+            let from = format!("{} as t, {}", table.name, keys.relation);
+            let sums = sums(transaction, table, &group.columns, &from, &same_key(table), &keys.parameters()).await?;
+            let part = format!("{} {} {}", sums.rows, sums.first, sums.second);
             for text in group.columns.iter().chain([&part]) {
                 hasher.update((text.len() as u64).to_be_bytes());
                 hasher.update(text);
@@ -64,10 +61,95 @@ pub(super) async fn digest(
     Ok(format!("1:{}", hex(&hasher.finalize())))
 }
 
+/// The sums over the rows whose keys are in a ledger; `None` when the table lacks a column that they name.
+pub(super) async fn of_ledger(
+    transaction: &Transaction<'_>,
+    table: &TableSpec,
+    ledger: &Ledger,
+) -> Result<Option<Sums>, Error> {
+    let failed = |error| Error::postgres(reading(table), &error);
+    let live = live_columns(transaction, table).await.map_err(failed)?;
+    if !ledger.columns.iter().chain(&table.primary_key).all(|name| live.contains_key(name)) {
+        return Ok(None);
+    }
+    let former = fix(transaction, table, &live).await.map_err(failed)?;
+    // With as many rows as keys, all rows are ours or the sums differ anyway: no join is needed to tell.
+    let sql = format!("select (select count(*) from {}) = (select count(*) from {})", table.name, ledger.table());
+    let row = transaction.query_typed_one(&sql, &[]).await.map_err(|error| failed(error).statement(&*sql))?;
+    let (from, condition) = if row.try_get(0).map_err(failed)? {
+        (format!("{} as t", table.name), "true".to_owned())
+    } else {
+        (format!("{} as t, {}", table.name, Keys::of_ledger(table, ledger).relation), same_key(table))
+    };
+    let sums = sums(transaction, table, &ledger.columns, &from, &condition, &[]).await?;
+    pinned::restore(transaction, former).await.map_err(failed)?;
+    Ok(Some(sums))
+}
+
+/// The sums over the rows whose keys are staged in a temporary table.
+pub(super) async fn of_staged(
+    transaction: &Transaction<'_>,
+    table: &TableSpec,
+    columns: &[String],
+    staged: &str,
+) -> Result<Sums, Error> {
+    let failed = |error| Error::postgres(reading(table), &error);
+    let live = live_columns(transaction, table).await.map_err(failed)?;
+    let former = fix(transaction, table, &live).await.map_err(failed)?;
+    let from = format!("{} as t, pg_temp.{staged} as k", table.name);
+    let sums = sums(transaction, table, columns, &from, &same_columns("t", "k", &table.primary_key), &[]).await?;
+    pinned::restore(transaction, former).await.map_err(failed)?;
+    Ok(sums)
+}
+
+fn reading(table: &TableSpec) -> String {
+    format!("read rows of {}", table.name)
+}
+
+/// Fixes what the text form of a value depends on, and where the key's operators are found.
+async fn fix(
+    transaction: &Transaction<'_>,
+    table: &TableSpec,
+    live: &HashMap<String, LiveColumn>,
+) -> Result<pinned::Former, tokio_postgres::Error> {
+    let mut path = vec!["pg_catalog".to_owned()];
+    path.extend(table.primary_key.iter().filter_map(|name| Some(live.get(name)?.type_schema.clone())));
+    path.dedup();
+    let mut settings: Vec<(&str, String)> =
+        pinned::FIXED.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    settings.push(("search_path", quote_idents(path)));
+    let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    pinned::pin(transaction, &settings).await
+}
+
+async fn sums(
+    transaction: &Transaction<'_>,
+    table: &TableSpec,
+    columns: &[String],
+    from: &str,
+    condition: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Sums, Error> {
+    // Without `offset 0` the text would be made once for each of the sums.
+    let sql = format!(
+        "select count(*)::text, coalesce(sum(hashtextextended(x, 0)), 0)::text, \
+         coalesce(sum(hashtextextended(x, 1)), 0)::text \
+         from (select row({})::text collate \"C\" as x from {from} where {condition} offset 0) as s",
+        qualified("t", columns),
+    );
+    let failed = |error| Error::postgres(reading(table), &error);
+    let row = transaction.query_typed_one(&sql, parameters).await.map_err(|error| failed(error).statement(&*sql))?;
+    let number = |at| {
+        let text: String = row.try_get(at).map_err(failed)?;
+        text.parse::<i128>().map_err(|error| Error::new(reading(table), format!("{text:?} is no sum: {error}")))
+    };
+    Ok(Sums { rows: number(0)?, first: number(1)?, second: number(2)? })
+}
+
 pub(super) async fn count_foreign(
     client: &impl GenericClient,
     table: &TableSpec,
-    owned: Option<&DeclaredRows>,
+    owned: Option<&Owned>,
 ) -> Result<u64, Error> {
     count_others(client, table, owned, "true").await
 }
@@ -75,35 +157,30 @@ pub(super) async fn count_foreign(
 pub(super) async fn count_others(
     client: &impl GenericClient,
     table: &TableSpec,
-    owned: Option<&DeclaredRows>,
+    owned: Option<&Owned>,
     condition: &str,
 ) -> Result<u64, Error> {
     let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
     let live = live_columns(client, table).await.map_err(failed)?;
     let known = table.primary_key.iter().all(|name| live.contains_key(name));
-    let groups = if known { nonempty(owned) } else { Vec::new() };
     let mut sql = format!("select count(*) from {} as t where {condition}", table.name);
-    let keys = StagedKeys::all(table, &live, &groups);
-    if !groups.is_empty() {
+    let keys = match owned.filter(|_| known) {
+        None => None,
+        Some(Owned::Ledger(ledger)) => Some(Keys::of_ledger(table, ledger)),
+        Some(Owned::Inline(rows)) => {
+            let groups = nonempty(Some(rows));
+            (!groups.is_empty()).then(|| Keys::of_groups(table, &live, &groups))
+        }
+    };
+    if let Some(keys) = &keys {
         sql = format!("{sql} and not exists (select from {} where {})", keys.relation, same_key(table));
     }
+    let parameters = keys.as_ref().map(Keys::parameters).unwrap_or_default();
     let former = pinned::pin(client, &pinned::FIXED).await.map_err(failed)?;
-    let row = client.query_typed_one(&sql, &keys.parameters()).await.map_err(|error| failed(error).statement(&*sql))?;
+    let row = client.query_typed_one(&sql, &parameters).await.map_err(|error| failed(error).statement(&*sql))?;
     pinned::restore(client, former).await.map_err(failed)?;
     let count: i64 = row.try_get(0).map_err(failed)?;
     Ok(u64::try_from(count).unwrap_or_default())
-}
-
-/// The sums of two hashes, unlike one xor, do not cancel each other out; neither depends on the order of the rows.
-fn statement(table: &TableSpec, group: &RowGroup, keys: &str) -> String {
-    format!(
-        "select count(*) || ' ' || coalesce(sum(hashtextextended(x, 0)), 0) || ' ' || \
-         coalesce(sum(hashtextextended(x, 1)), 0) from (select row({})::text collate \"C\" as x from {} as t, {keys} \
-         where {}) as s",
-        qualified("t", &group.columns),
-        table.name,
-        same_key(table),
-    )
 }
 
 fn same_key(table: &TableSpec) -> String {
@@ -111,18 +188,20 @@ fn same_key(table: &TableSpec) -> String {
     keys.map(|(i, name)| format!("t.{} = k.c{i}", quote_ident(name))).collect::<Vec<_>>().join(" and ")
 }
 
-/// Keys as parameters: one array of text for each column.
-struct StagedKeys<'a> {
+/// The keys of our rows as a relation: from parameters, one array of text for each column, or from a ledger.
+struct Keys<'a> {
     relation: String,
     columns: Vec<Vec<&'a str>>,
 }
 
-impl<'a> StagedKeys<'a> {
-    fn of(table: &TableSpec, live: &HashMap<String, LiveColumn>, group: &'a RowGroup) -> Self {
-        Self::all(table, live, &[group])
+impl<'a> Keys<'a> {
+    fn of_ledger(table: &TableSpec, ledger: &Ledger) -> Self {
+        let named = table.primary_key.iter().enumerate().map(|(i, name)| format!("{} as c{i}", quote_ident(name)));
+        let named = named.collect::<Vec<_>>().join(", ");
+        Self { relation: format!("(select {named} from {}) as k", ledger.table()), columns: Vec::new() }
     }
 
-    fn all(table: &TableSpec, live: &HashMap<String, LiveColumn>, groups: &[&'a RowGroup]) -> Self {
+    fn of_groups(table: &TableSpec, live: &HashMap<String, LiveColumn>, groups: &[&'a RowGroup]) -> Self {
         let names = (0..table.primary_key.len()).map(|i| format!("c{i}")).collect::<Vec<_>>().join(", ");
         let parameters = (1..=table.primary_key.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
         let typed = table.primary_key.iter().enumerate().map(|(i, name)| {

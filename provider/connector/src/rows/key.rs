@@ -4,6 +4,8 @@
 //! keys with equal normal forms are the same row to the server. The converse holds only for the types that
 //! [`is_exact`] names; for the others the server is asked.
 
+use std::borrow::Cow;
+
 use super::kind::{Base, ColumnKind, TextEquality};
 use super::number::Decimal;
 use super::{Cell, DeclaredRow, RowGroup};
@@ -52,9 +54,30 @@ pub(crate) fn part(kind: &ColumnKind, text: &str) -> KeyPart {
     }
 }
 
+/// The normal form of a key part as text, without a copy where the text is its own normal form.
+pub(crate) fn normal_text<'a>(kind: &ColumnKind, text: &'a str) -> Cow<'a, str> {
+    match (&kind.base, kind.array) {
+        (Base::Numeric { .. } | Base::Float { .. }, false)
+        | (Base::Text { equality: TextEquality::Padded | TextEquality::IgnoreCase, .. }, false) => {
+            match part(kind, text) {
+                KeyPart::Integer(number) => Cow::Owned(number.to_string()),
+                KeyPart::Number(number) => Cow::Owned(number.to_string()),
+                KeyPart::Text(text) => Cow::Owned(text),
+            }
+        }
+        // Whole numbers were written in their normal form when the cell was checked.
+        _ => Cow::Borrowed(text),
+    }
+}
+
 /// Whether keys of this type with different normal forms are certainly different rows.
 pub(crate) fn is_exact(kind: &ColumnKind) -> bool {
     !kind.array && matches!(kind.base, Base::Bool | Base::Integer { .. } | Base::Bytea | Base::Uuid)
+}
+
+/// Whether the same holds under a collation that tells all characters apart.
+pub(crate) fn is_exact_text(kind: &ColumnKind) -> bool {
+    !kind.array && matches!(kind.base, Base::Text { equality: TextEquality::Exact, .. })
 }
 
 /// Where the primary key's columns stand in a group; `None` when the group does not name one of them.
@@ -96,6 +119,9 @@ mod tests {
         ] {
             let kind = ColumnKind::of(type_name);
             assert_eq!(part(&kind, a) == part(&kind, b), same, "{type_name} {a} {b}");
+            if type_name != "bigint" {
+                assert_eq!(normal_text(&kind, a) == normal_text(&kind, b), same, "{type_name} {a} {b}");
+            }
         }
     }
 }

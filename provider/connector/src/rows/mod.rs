@@ -1,20 +1,42 @@
 //! Rows: what is declared exists, what is no longer declared is gone, what was never declared is left alone.
+//!
+//! Rows are declared inline, where all of them are in memory, or in a file, which is only ever read in passes; then the
+//! server keeps their keys in a ledger. Both ways share one form of statements.
 
 mod blame;
 mod declare;
 mod digest;
+mod file;
+mod files;
 pub(crate) mod key;
 pub(crate) mod kind;
+pub mod ledger;
+mod live;
 mod number;
+mod pass;
 pub(crate) mod pinned;
+mod place;
+mod preview;
 mod reconcile;
+mod row_hash;
+mod short_cut;
 mod stage;
 mod steps;
+mod sums;
+mod takeover;
 pub(crate) mod value;
 
 use crate::error::{Error, RowLabel};
+use crate::name::TableName;
 use crate::spec::TableSpec;
 use crate::step::Step;
+
+pub use file::FileRows;
+pub use files::Files;
+pub use ledger::Ledger;
+
+/// The most rows that a message names.
+const MOST_NAMED: usize = 5;
 
 /// A cell as it travels: text that the column type's own input function reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,17 +76,49 @@ pub struct DeclaredRow {
     pub cells: Vec<Cell>,
 }
 
+/// The rows that should be there.
+#[derive(Clone, Debug)]
+pub enum Declared {
+    /// Rows of the declaration itself.
+    Inline(DeclaredRows),
+    /// The rows of a file.
+    File(FileRows),
+}
+
+/// The rows that are ours.
+#[derive(Clone, Debug)]
+pub enum Owned {
+    /// Rows that were declared inline.
+    Inline(DeclaredRows),
+    /// Rows of a file, whose keys the server keeps.
+    Ledger(Ledger),
+}
+
 /// A change from the rows that were declared before (and so are ours) to those declared now.
 #[derive(Clone, Debug)]
 pub struct RowChange<'a> {
     /// The table as declared now.
     pub table: &'a TableSpec,
     /// The rows that are ours.
-    pub owned: Option<&'a DeclaredRows>,
+    pub owned: Option<&'a Owned>,
     /// The rows that should be there.
-    pub declared: Option<&'a DeclaredRows>,
+    pub declared: Option<&'a Declared>,
     /// Consent to overwrite rows that are not ours.
     pub force: bool,
+    /// The server's digest of our rows after the last change, when it was taken: while it is still the same, only rows
+    /// of a file travel that are new or changed.
+    pub server_digest: Option<&'a str>,
+}
+
+/// How many rows a change is expected to write; `None` where it cannot be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows that are ours and no longer declared.
+    pub deleted: u64,
+    /// Rows that were not declared before.
+    pub inserted: Option<u64>,
+    /// Rows that were declared otherwise before.
+    pub updated: Option<u64>,
 }
 
 /// What was done.
@@ -76,8 +130,14 @@ pub struct RowOutcome {
     pub updated: u64,
     /// Rows inserted.
     pub inserted: u64,
-    /// Keys of rows that were not ours and are now, since they were the same.
-    pub adopted: Vec<String>,
+    /// How many rows were not ours and are now, since they were the same.
+    pub adopted: u64,
+    /// The keys of the first of them.
+    pub adopted_keys: Vec<String>,
+    /// Where the keys of our rows are now, when they came from a file.
+    pub ledger: Option<Ledger>,
+    /// The server's digest of our rows, when it was cheap to tell.
+    pub server_digest: Option<String>,
 }
 
 impl DeclaredRows {
@@ -85,6 +145,129 @@ impl DeclaredRows {
     pub fn count(&self) -> usize {
         self.groups.iter().map(|g| g.rows.len()).sum()
     }
+}
+
+impl Declared {
+    /// How many rows there are.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Inline(rows) => rows.count() as u64,
+            Self::File(file) => file.count(),
+        }
+    }
+
+    /// A digest of the declaration alone, whatever the order of its rows.
+    pub fn digest(&self) -> &str {
+        match self {
+            Self::Inline(rows) => &rows.digest,
+            Self::File(file) => file.digest(),
+        }
+    }
+
+    /// The first rows whose texts held NUL characters, which Postgres cannot keep and which were taken out, as a sentence
+    /// names them.
+    pub fn nul_stripped(&self) -> Vec<String> {
+        match self {
+            Self::Inline(rows) => rows.nul_stripped.iter().take(MOST_NAMED).map(declare::named_row).collect(),
+            Self::File(file) => file.nul_stripped().iter().map(|line| format!("line {line}")).collect(),
+        }
+    }
+
+    /// Whether some row names the column.
+    pub fn names(&self, column: &str) -> bool {
+        self.columns().iter().any(|columns| columns.iter().any(|name| name == column))
+    }
+
+    /// The columns that rows name, the primary key's first: one list for each group of rows, none for no rows.
+    fn columns(&self) -> Vec<&[String]> {
+        match self {
+            Self::Inline(rows) => columns_of(rows),
+            Self::File(file) if file.count() == 0 => Vec::new(),
+            Self::File(file) => vec![file.columns()],
+        }
+    }
+
+    fn inline(&self) -> Option<&DeclaredRows> {
+        match self {
+            Self::Inline(rows) => Some(rows),
+            Self::File(_) => None,
+        }
+    }
+
+    fn file(&self) -> Option<&FileRows> {
+        match self {
+            Self::File(file) if file.count() > 0 => Some(file),
+            _ => None,
+        }
+    }
+}
+
+impl Owned {
+    /// How many rows there are.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Inline(rows) => rows.count() as u64,
+            Self::Ledger(ledger) => ledger.count,
+        }
+    }
+
+    /// The digest of the declaration that they come from.
+    pub fn digest(&self) -> &str {
+        match self {
+            Self::Inline(rows) => &rows.digest,
+            Self::Ledger(ledger) => &ledger.digest,
+        }
+    }
+
+    /// The ledger that holds their keys.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Ledger(ledger) => Some(ledger),
+        }
+    }
+
+    fn inline(&self) -> Option<&DeclaredRows> {
+        match self {
+            Self::Inline(rows) => Some(rows),
+            Self::Ledger(_) => None,
+        }
+    }
+
+    fn columns(&self) -> Vec<&[String]> {
+        match self {
+            Self::Inline(rows) => columns_of(rows),
+            Self::Ledger(ledger) => vec![&ledger.columns],
+        }
+    }
+}
+
+impl From<DeclaredRows> for Declared {
+    fn from(rows: DeclaredRows) -> Self {
+        Self::Inline(rows)
+    }
+}
+
+impl From<FileRows> for Declared {
+    fn from(rows: FileRows) -> Self {
+        Self::File(rows)
+    }
+}
+
+impl From<DeclaredRows> for Owned {
+    fn from(rows: DeclaredRows) -> Self {
+        Self::Inline(rows)
+    }
+}
+
+impl From<Ledger> for Owned {
+    fn from(ledger: Ledger) -> Self {
+        Self::Ledger(ledger)
+    }
+}
+
+fn columns_of(rows: &DeclaredRows) -> Vec<&[String]> {
+    rows.groups.iter().filter(|group| !group.rows.is_empty()).map(|group| group.columns.as_slice()).collect()
 }
 
 /// Checks rows against the table's declaration. All faults are reported, each with its row and column.
@@ -109,20 +292,43 @@ pub async fn reconcile(
     reconcile::reconcile(transaction, change).await
 }
 
+/// How many rows a change will write, where rows come from files and hashes can tell; only looks.
+pub async fn counts(
+    transaction: &tokio_postgres::Transaction<'_>,
+    change: &RowChange<'_>,
+) -> Result<Option<RowCounts>, Error> {
+    preview::counts(transaction, change).await
+}
+
+/// The rows that are ours, unless their ledger is gone or is not for the table with that oid: then none is.
+pub async fn believed<'a>(
+    client: &impl tokio_postgres::GenericClient,
+    table: &TableName,
+    oid: u32,
+    owned: Option<&'a Owned>,
+) -> Result<Option<&'a Owned>, Error> {
+    match owned {
+        Some(Owned::Ledger(ledger)) if ledger::disagreement(client, table, oid, &ledger.id).await?.is_some() => {
+            Ok(None)
+        }
+        owned => Ok(owned),
+    }
+}
+
 /// The server's digest of the declared cells of our rows, to be compared only with itself.
 pub async fn digest(
     transaction: &tokio_postgres::Transaction<'_>,
     table: &TableSpec,
-    rows: &DeclaredRows,
+    owned: &Owned,
 ) -> Result<String, Error> {
-    digest::digest(transaction, table, rows).await
+    digest::digest(transaction, table, owned).await
 }
 
 /// How many rows of the table are not among these. To be called inside a transaction: settings are fixed in it.
 pub async fn count_foreign(
     client: &impl tokio_postgres::GenericClient,
     table: &TableSpec,
-    owned: Option<&DeclaredRows>,
+    owned: Option<&Owned>,
 ) -> Result<u64, Error> {
     digest::count_foreign(client, table, owned).await
 }
@@ -142,7 +348,7 @@ pub(crate) fn same_number(a: &str, b: &str) -> bool {
 pub(crate) async fn count_others(
     client: &impl tokio_postgres::GenericClient,
     table: &TableSpec,
-    rows: Option<&DeclaredRows>,
+    rows: Option<&Owned>,
     condition: &str,
 ) -> Result<u64, Error> {
     digest::count_others(client, table, rows, condition).await

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** nothing here goes through a binary float, so no digit of a declared number is ever lost.
 
+use std::fmt;
+
 /// Beyond this no type of Postgres holds the number, and a text such as `1e999999999` must not become its zeros.
 const MAX_EXPONENT: i64 = 200_000;
 
@@ -66,6 +68,13 @@ impl Decimal {
         let magnitude =
             if self.is_zero() { 0 } else { format!("{}{}", self.digits, "0".repeat(missing)).parse().ok()? };
         Some(if self.negative { -magnitude } else { magnitude })
+    }
+}
+
+impl fmt::Display for Decimal {
+    /// One text for all spellings of the number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}0.{}e{}", if self.negative { "-" } else { "" }, self.digits, self.exponent)
     }
 }
 

@@ -2,71 +2,142 @@
 //!
 //! **Invariant:** texts are read with fixed settings (UTC, ISO dates), so that a row means the same in every session.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
-use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+use tokio_postgres::{CopyInSink, Transaction};
 
+use super::ledger::hash_column;
+use super::row_hash::RowHash;
 use super::steps::{DECLARED, OWNED, Shape, key_positions, nonempty, qualified};
-use super::{Cell, DeclaredRow, RowChange, RowGroup, blame};
+use super::{Cell, Declared, DeclaredRow, FileRows, Ledger, Owned, RowChange, RowGroup, blame};
 use crate::error::Error;
 use crate::name::{quote_ident, quote_idents};
 
 /// How much is buffered before it is sent.
-const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
+/// How many buffers of a file may wait to be sent.
+const PIECES: usize = 8;
+
+/// How much of a file's rows is staged.
+#[derive(Debug)]
+pub(super) enum Extent {
+    /// Every declared row, and every key that is ours.
+    Everything,
+    /// Only declared rows with a new hash, and the keys whose hash is gone: the others are known to be as declared.
+    Changes {
+        /// The hashes of the rows that are ours, sorted.
+        former: Vec<RowHash>,
+        /// Those of them that are gone.
+        gone: Vec<RowHash>,
+        /// How many declared rows have a new hash.
+        new: u64,
+    },
+}
 
 /// Makes and fills the temporary tables.
-pub(super) async fn stage(transaction: &Transaction<'_>, change: &RowChange<'_>, shape: &Shape) -> Result<(), Error> {
-    let doing = || format!("write rows of {}", change.table.name);
-    let declared = nonempty(change.declared);
-    let owned = nonempty(change.owned);
-    let mut create = Vec::new();
-    if !declared.is_empty() {
-        // Every column that some group names; the primary key's first.
-        let mut columns: Vec<&String> = shape.keys.iter().collect();
-        let named: Vec<&String> = shape.groups.iter().flat_map(|group| &group.columns).collect();
-        columns.extend(change.table.columns.iter().map(|column| &column.name).filter(|name| named.contains(name)));
-        create.push(creation(shape, DECLARED, &columns, declared.len()));
-    }
-    if !owned.is_empty() {
-        create.push(creation(shape, OWNED, &shape.keys.iter().collect::<Vec<_>>(), owned.len()));
-    }
-    let create = create.join("; ");
-    let failed = |error| blame::of_statement(Error::postgres(doing(), &error).statement(&*create));
+pub(super) async fn stage(
+    transaction: &Transaction<'_>,
+    change: &RowChange<'_>,
+    shape: &Shape,
+    extent: Extent,
+) -> Result<(), Error> {
+    let create = creations(change, shape, &extent).join("; ");
+    let failed = |error| blame::of_statement(Error::postgres(doing(change), &error).statement(&*create));
     transaction.batch_execute(&create).await.map_err(failed)?;
-    for (at, group) in declared.iter().enumerate() {
-        let all: Vec<usize> = (0..group.columns.len()).collect();
-        let target = Target { table: DECLARED, group, positions: &all, number: (declared.len() > 1).then_some(at + 1) };
-        copy(transaction, change, shape, &target).await?;
+    let (without, gone, new) = match extent {
+        Extent::Everything => (Vec::new(), None, u64::MAX),
+        Extent::Changes { former, gone, new } => (former, Some(gone), new),
+    };
+    match change.declared {
+        Some(Declared::Inline(rows)) => {
+            let groups = nonempty(Some(rows));
+            for (at, group) in groups.iter().enumerate() {
+                let positions: Vec<usize> = (0..group.columns.len()).collect();
+                let number = (groups.len() > 1).then_some(at + 1);
+                copy(transaction, change, shape, &Target { table: DECLARED, group, positions: &positions, number })
+                    .await?;
+            }
+        }
+        Some(Declared::File(file)) if file.count() > 0 && new > 0 => {
+            copy_file(transaction, change, shape, file, without).await?
+        }
+        Some(Declared::File(_)) | None => {}
     }
-    for (at, group) in owned.iter().enumerate() {
-        let positions = key_positions(change, group)?;
-        let number = (owned.len() > 1).then_some(at + 1);
-        copy(transaction, change, shape, &Target { table: OWNED, group, positions: &positions, number }).await?;
+    match change.owned {
+        Some(Owned::Inline(rows)) => {
+            let groups = nonempty(Some(rows));
+            for (at, group) in groups.iter().enumerate() {
+                let positions = key_positions(change, group)?;
+                let number = (groups.len() > 1).then_some(at + 1);
+                copy(transaction, change, shape, &Target { table: OWNED, group, positions: &positions, number })
+                    .await?;
+            }
+        }
+        Some(Owned::Ledger(ledger)) => {
+            if let Some(gone) = gone {
+                copy_keys(transaction, change, shape, ledger, &gone).await?;
+            }
+        }
+        None => {}
     }
     Ok(())
 }
 
-/// Drops the temporary tables before the end of the transaction, so that another change may follow in it.
-pub(super) async fn clear(transaction: &Transaction<'_>, change: &RowChange<'_>) -> Result<(), Error> {
-    let tables = [(DECLARED, nonempty(change.declared)), (OWNED, nonempty(change.owned))];
-    let made: Vec<String> =
-        tables.iter().filter(|(_, groups)| !groups.is_empty()).map(|(name, _)| format!("pg_temp.{name}")).collect();
-    let sql = format!("drop table {}", made.join(", "));
-    transaction
-        .batch_execute(&sql)
-        .await
-        .map_err(|error| Error::postgres(format!("write rows of {}", change.table.name), &error).statement(sql))
+fn creations(change: &RowChange<'_>, shape: &Shape, extent: &Extent) -> Vec<String> {
+    let mut create = Vec::new();
+    if !shape.groups.is_empty() {
+        // Every column that some group names; the primary key's first.
+        let mut columns: Vec<&String> = shape.keys.iter().collect();
+        match change.declared.and_then(Declared::file) {
+            Some(file) => columns.extend(file.columns().iter().filter(|name| !shape.keys.contains(name))),
+            None => {
+                let named: Vec<&String> = shape.groups.iter().flat_map(|group| &group.columns).collect();
+                columns.extend(change.table.columns.iter().map(|c| &c.name).filter(|name| named.contains(name)));
+            }
+        }
+        let hash = match change.declared.and_then(Declared::file) {
+            Some(_) => format!(", null::uuid as {}", quote_ident(&shape.staged_hash)),
+            None => String::new(),
+        };
+        create.push(creation(shape, DECLARED, &columns, shape.groups.len(), &hash));
+    }
+    let keys: Vec<&String> = shape.keys.iter().collect();
+    match (change.owned, extent) {
+        (Some(Owned::Ledger(ledger)), Extent::Everything) => create.push(format!(
+            "create temporary table {OWNED} on commit drop as select {} from {} as l",
+            qualified("l", &shape.keys),
+            ledger.table()
+        )),
+        _ if shape.owned_groups > 0 => create.push(creation(shape, OWNED, &keys, shape.owned_groups, "")),
+        _ => {}
+    }
+    create
 }
 
-fn creation(shape: &Shape, name: &str, columns: &[&String], groups: usize) -> String {
+fn doing(change: &RowChange<'_>) -> String {
+    format!("write rows of {}", change.table.name)
+}
+
+/// Drops the temporary tables before the end of the transaction, so that another change may follow in it.
+pub(super) async fn clear(transaction: &Transaction<'_>, change: &RowChange<'_>, shape: &Shape) -> Result<(), Error> {
+    let tables = [(DECLARED, shape.groups.len()), (OWNED, shape.owned_groups)];
+    let made: Vec<String> =
+        tables.iter().filter(|(_, groups)| *groups > 0).map(|(name, _)| format!("pg_temp.{name}")).collect();
+    let sql = format!("drop table {}", made.join(", "));
+    transaction.batch_execute(&sql).await.map_err(|error| Error::postgres(doing(change), &error).statement(sql))
+}
+
+fn creation(shape: &Shape, name: &str, columns: &[&String], groups: usize, hash: &str) -> String {
     let group = match groups {
         1 => String::new(),
         _ => format!(", null::integer as {}", quote_ident(&shape.group_column)),
     };
     format!(
-        "create temporary table {name} on commit drop as select {}{group} from {} as t with no data",
+        "create temporary table {name} on commit drop as select {}{group}{hash} from {} as t with no data",
         qualified("t", columns.iter().copied()),
         shape.table
     )
@@ -94,7 +165,7 @@ async fn copy(
     }
     let sql = format!("copy pg_temp.{} ({}) from stdin", target.table, quote_idents(&columns));
     let failed = |error: &tokio_postgres::Error| {
-        let error = Error::postgres(format!("write rows of {}", change.table.name), error).statement(&*sql);
+        let error = Error::postgres(doing(change), error).statement(&*sql);
         blame::of_copy(error, target.table, target.group)
     };
     let sink = transaction.copy_in::<_, Bytes>(&*sql).await.map_err(|error| failed(&error))?;
@@ -114,12 +185,88 @@ async fn copy(
     if interrupted.is_none() && !buffer.is_empty() {
         interrupted = sink.send(buffer.freeze()).await.err();
     }
-    // When sending failed, the server's own words about it come with the end of the copy.
+    finish(sink, interrupted).await.map_err(|error| failed(&error))
+}
+
+/// Ends a copy. When sending failed, the server's own words about it come with the end.
+async fn finish(
+    sink: Pin<&mut CopyInSink<Bytes>>,
+    interrupted: Option<tokio_postgres::Error>,
+) -> Result<(), tokio_postgres::Error> {
     match (sink.finish().await, interrupted) {
         (Ok(_), None) => Ok(()),
-        (Err(error), Some(_)) if error.as_db_error().is_some() => Err(failed(&error)),
-        (Err(error), None) | (_, Some(error)) => Err(failed(&error)),
+        (Err(error), Some(_)) if error.as_db_error().is_some() => Err(error),
+        (Err(error), None) | (_, Some(error)) => Err(error),
     }
+}
+
+/// Copies the rows of a file while it is read, but for those with a former hash.
+async fn copy_file(
+    transaction: &Transaction<'_>,
+    change: &RowChange<'_>,
+    shape: &Shape,
+    file: &FileRows,
+    without: Vec<RowHash>,
+) -> Result<(), Error> {
+    let columns = file.columns().iter().chain([&shape.staged_hash]);
+    let sql = format!("copy pg_temp.{DECLARED} ({}) from stdin", quote_idents(columns));
+    let failed = |error: &tokio_postgres::Error| Error::postgres(doing(change), error).statement(&*sql);
+    let sink = transaction.copy_in::<_, Bytes>(&*sql).await.map_err(|error| failed(&error))?;
+    let mut sink = pin!(sink);
+    let (sender, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(PIECES);
+    let without = Arc::new(without);
+    let reader = {
+        let (file, table, without) = (file.clone(), change.table.clone(), without.clone());
+        tokio::task::spawn_blocking(move || file.stream(&table, &without, |piece| sender.blocking_send(piece).is_ok()))
+    };
+    let mut interrupted = None;
+    while let Some(piece) = pieces.recv().await {
+        if let Err(error) = sink.send(piece).await {
+            interrupted = Some(error);
+            break;
+        }
+    }
+    drop(pieces);
+    let read =
+        reader.await.map_err(|error| Error::new(doing(change), format!("reading the file ended early: {error}")))?;
+    if interrupted.is_none() {
+        // Without an end the server takes the copy back.
+        read.map_err(together)?;
+    }
+    match finish(sink, interrupted).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(blame::of_file_copy(failed(&error), change, file, without).await),
+    }
+}
+
+/// One error that says what all of them say.
+fn together(errors: Vec<Error>) -> Error {
+    let messages: Vec<&str> = errors.iter().map(Error::message).collect();
+    let message = messages.join("\n");
+    match errors.first() {
+        Some(first) => first.clone().because(message),
+        None => Error::new("read the rows file", message),
+    }
+}
+
+/// Copies from a ledger the keys with one of these hashes.
+async fn copy_keys(
+    transaction: &Transaction<'_>,
+    change: &RowChange<'_>,
+    shape: &Shape,
+    ledger: &Ledger,
+    gone: &[RowHash],
+) -> Result<(), Error> {
+    let sql = format!(
+        "insert into pg_temp.{OWNED} ({}) select {} from {} as l where l.{} in (select h::uuid from unnest($1) as g (h))",
+        quote_idents(&shape.keys),
+        qualified("l", &shape.keys),
+        ledger.table(),
+        quote_ident(&hash_column(&shape.keys)),
+    );
+    let gone: Vec<String> = gone.iter().map(|hash| hash.to_hex()).collect();
+    let result = transaction.query_typed(&sql, &[(&gone, Type::TEXT_ARRAY)]).await;
+    result.map(drop).map_err(|error| Error::postgres(doing(change), &error).statement(sql))
 }
 
 /// One line of COPY's text format.
@@ -128,16 +275,21 @@ fn put_row(buffer: &mut BytesMut, row: &DeclaredRow, positions: &[usize], number
         if i > 0 {
             buffer.put_u8(b'\t');
         }
-        match &row.cells[at] {
-            Cell::Null => buffer.put_slice(b"\\N"),
-            Cell::Text(text) => put_text(buffer, text),
-        }
+        put_cell(buffer, &row.cells[at]);
     }
     if let Some(number) = number {
         buffer.put_u8(b'\t');
         buffer.put_slice(number.to_string().as_bytes());
     }
     buffer.put_u8(b'\n');
+}
+
+/// One field of COPY's text format.
+pub(super) fn put_cell(buffer: &mut BytesMut, cell: &Cell) {
+    match cell {
+        Cell::Null => buffer.put_slice(b"\\N"),
+        Cell::Text(text) => put_text(buffer, text),
+    }
 }
 
 fn put_text(buffer: &mut BytesMut, text: &str) {

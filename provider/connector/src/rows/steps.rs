@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::key::{self, Key};
 use super::kind::ColumnKind;
-use super::{DeclaredRows, RowChange, RowGroup};
+use super::{Declared, DeclaredRows, Owned, RowChange, RowGroup};
 use crate::error::Error;
 use crate::name::{TableName, quote_ident, quote_idents};
 use crate::step::{Hazard, Lock, Step};
@@ -60,6 +60,8 @@ pub(super) struct Shape {
     pub(super) removes: bool,
     /// The column that tells the group of a staged row, a name that no staged column has.
     pub(super) group_column: String,
+    /// The column of a staged row's hash, likewise.
+    pub(super) staged_hash: String,
 }
 
 /// Declared rows that name the same columns.
@@ -76,46 +78,38 @@ pub(super) struct Group {
 impl Shape {
     pub(super) fn of(change: &RowChange<'_>) -> Result<Self, Error> {
         let keys = &change.table.primary_key;
-        let kinds = key::kinds(change.table);
-        let exact = kinds.iter().all(key::is_exact);
-        let owned = nonempty(change.owned);
-        let declared = nonempty(change.declared);
-        let mut owner: HashMap<Key, usize> = HashMap::new();
-        for (at, group) in owned.iter().enumerate() {
-            owner.extend(keys_of(change, &kinds, group)?.into_iter().map(|key| (key, at)));
-        }
-        let mut kept: usize = 0;
-        let mut groups = Vec::with_capacity(declared.len());
-        for group in &declared {
-            let found: Vec<usize> =
-                keys_of(change, &kinds, group)?.iter().filter_map(|key| owner.get(key).copied()).collect();
-            kept += found.len();
-            // The server may see that keys are the same where this comparison does not.
-            let former: BTreeSet<usize> = if exact { found.into_iter().collect() } else { (0..owned.len()).collect() };
+        let owned = change.owned.map(Owned::columns).unwrap_or_default();
+        let declared = change.declared.map(Declared::columns).unwrap_or_default();
+        let overlap = Overlap::of(change)?;
+        let groups = declared.iter().zip(overlap.former).map(|(columns, former)| {
             let resets = former.iter().filter_map(|&at| {
                 let gone = |name: &&String| {
-                    !group.columns.contains(name) && !keys.contains(name) && change.table.column(name).is_some()
+                    !columns.contains(name) && !keys.contains(name) && change.table.column(name).is_some()
                 };
-                let columns: Vec<String> = owned[at].columns.iter().filter(gone).cloned().collect();
+                let columns: Vec<String> = owned[at].iter().filter(gone).cloned().collect();
                 (!columns.is_empty()).then_some((at + 1, columns))
             });
-            groups.push(Group {
-                columns: group.columns.iter().filter(|name| !keys.contains(name)).cloned().collect(),
+            Group {
+                columns: columns.iter().filter(|name| !keys.contains(name)).cloned().collect(),
                 updates: change.force || !former.is_empty(),
                 resets: resets.collect(),
-            });
-        }
-        let mut group_column = "row_group".to_owned();
-        while declared.iter().chain(&owned).any(|group| group.columns.contains(&group_column)) {
-            group_column.push('_');
-        }
+            }
+        });
+        let free = |name: &str| {
+            let mut name = name.to_owned();
+            while declared.iter().chain(&owned).any(|columns| columns.contains(&name)) {
+                name.push('_');
+            }
+            name
+        };
         Ok(Self {
             table: change.table.name.clone(),
             keys: keys.clone(),
-            groups,
+            groups: groups.collect(),
             owned_groups: owned.len(),
-            removes: kept < owner.len(),
-            group_column,
+            removes: overlap.removes,
+            group_column: free("row_group"),
+            staged_hash: free("row_hash"),
         })
     }
 
@@ -176,24 +170,45 @@ impl Shape {
         statements
     }
 
-    /// The rows of a group that are there and not ours: their keys as text, and of each column whether it differs.
-    pub(super) fn takeover(&self, at: usize) -> String {
+    /// Of the rows of a group that are there and not ours: how many there are, and how many of them differ.
+    pub(super) fn count_takeovers(&self, at: usize) -> String {
+        format!("select count(*), count(*) filter (where {}) {}", self.differs(at), self.takeovers(at))
+    }
+
+    /// The first of those rows that differ, or that do not: their keys as text, and of each column whether it differs.
+    pub(super) fn first_takeovers(&self, at: usize, different: bool, limit: usize) -> String {
         let differs = |name: &String| {
             let one = std::slice::from_ref(name);
             format!("{} *<> {}", record("t", one), record("n", one))
         };
+        format!(
+            "select {}, array[{}]::bool[] {} and {}{} order by {} limit {limit}",
+            self.key_texts("n"),
+            self.groups[at].columns.iter().map(differs).collect::<Vec<_>>().join(", "),
+            self.takeovers(at),
+            if different { "" } else { "not " },
+            self.differs(at),
+            qualified("n", &self.keys),
+        )
+    }
+
+    fn differs(&self, at: usize) -> String {
+        match self.groups[at].columns.as_slice() {
+            [] => "false".to_owned(),
+            columns => format!("({} *<> {})", record("t", columns), record("n", columns)),
+        }
+    }
+
+    fn takeovers(&self, at: usize) -> String {
         let owned = match self.owned_groups {
             0 => String::new(),
             _ => format!(" and not exists (select from pg_temp.{OWNED} as o where {})", self.same_key("o", "n")),
         };
         format!(
-            "select {}, array[{}]::bool[] from pg_temp.{DECLARED} as n, {} as t where {}{}{owned} order by {}",
-            self.key_texts("n"),
-            self.groups[at].columns.iter().map(differs).collect::<Vec<_>>().join(", "),
+            "from pg_temp.{DECLARED} as n, {} as t where {}{}{owned}",
             self.table,
             self.same_key("t", "n"),
             self.of_group("n", self.groups.len(), at),
-            qualified("n", &self.keys),
         )
     }
 
@@ -222,6 +237,45 @@ impl Shape {
             0 | 1 => String::new(),
             _ => format!(" and {alias}.{} = {}", quote_ident(&self.group_column), at + 1),
         }
+    }
+}
+
+/// Which rows that are ours are declared again.
+struct Overlap {
+    /// Whether some are not.
+    removes: bool,
+    /// For each group of declared rows, the groups in which they may be ours.
+    former: Vec<BTreeSet<usize>>,
+}
+
+impl Overlap {
+    /// Inline rows are compared key by key; of a file's it is only known that it can be any.
+    fn of(change: &RowChange<'_>) -> Result<Self, Error> {
+        let owned_groups = change.owned.map_or(0, |owned| owned.columns().len());
+        let all = || (0..owned_groups).collect::<BTreeSet<usize>>();
+        let (Some(owned), Some(declared)) = (
+            change.owned.map_or(Some(Vec::new()), |owned| Some(nonempty(Some(owned.inline()?)))),
+            change.declared.map_or(Some(Vec::new()), |declared| Some(nonempty(Some(declared.inline()?)))),
+        ) else {
+            let groups = change.declared.map_or(0, |declared| declared.columns().len());
+            return Ok(Self { removes: owned_groups > 0, former: vec![all(); groups] });
+        };
+        let kinds = key::kinds(change.table);
+        let exact = kinds.iter().all(key::is_exact);
+        let mut owner: HashMap<Key, usize> = HashMap::new();
+        for (at, group) in owned.iter().enumerate() {
+            owner.extend(keys_of(change, &kinds, group)?.into_iter().map(|key| (key, at)));
+        }
+        let mut kept: usize = 0;
+        let mut former = Vec::with_capacity(declared.len());
+        for group in &declared {
+            let found: Vec<usize> =
+                keys_of(change, &kinds, group)?.iter().filter_map(|key| owner.get(key).copied()).collect();
+            kept += found.len();
+            // The server may see that keys are the same where this comparison does not.
+            former.push(if exact { found.into_iter().collect() } else { all() });
+        }
+        Ok(Self { removes: kept < owner.len(), former })
     }
 }
 

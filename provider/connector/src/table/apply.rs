@@ -17,11 +17,8 @@ use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
 use crate::pg_type::PgType;
-use crate::rows::{self, RowChange, RowOutcome};
+use crate::rows::{self, Declared, Ledger, Owned, RowChange, RowOutcome};
 use crate::spec::ColumnSpec;
-
-/// The most keys that a warning names.
-const MOST_NAMED: usize = 5;
 
 /// See [`super::apply`].
 pub(super) async fn apply(
@@ -103,7 +100,8 @@ async fn once(
     for action in &script.actions {
         run.action(action, live.as_ref(), &mut warnings).await?;
     }
-    let rows = run.rows.unwrap_or_default();
+    let untouched = || RowOutcome { ledger: owned(change).and_then(Owned::ledger).cloned(), ..RowOutcome::default() };
+    let mut rows = run.rows.take().unwrap_or_else(untouched);
     let Some(mut observed) = transaction::observe(&transaction, name, &doing).await? else {
         return Err(check::changed(&doing, &["it is gone".to_owned()]));
     };
@@ -111,13 +109,33 @@ async fn once(
         observed.remember(before);
     }
     check::as_declared(change, &mut observed)?;
-    let rows_digest = match &change.rows {
-        Some(declared) if digest_rows => Some(rows::digest(&transaction, &change.desired, declared).await?),
-        _ => None,
+    let ledger = rows.ledger.take();
+    let rows_digest = match rows.server_digest.take().filter(|_| digest_rows) {
+        None if digest_rows => digest(&transaction, change, ledger.clone()).await?,
+        taken => taken,
     };
     transaction.commit().await.map_err(|error| Error::postgres(&*doing, &error))?;
     warnings.extend(adopted(change, &rows));
-    Ok(Applied { observed, rows_digest, rows, warnings })
+    Ok(Applied { observed, rows_digest, ledger, rows, warnings })
+}
+
+/// The rows of the table that are ours; a table that is made now has none.
+fn owned(change: &TableChange) -> Option<&Owned> {
+    change.owned.as_ref().filter(|_| change.observed.is_some())
+}
+
+/// The server's digest of our rows as they are now.
+async fn digest(
+    transaction: &Transaction<'_>,
+    change: &TableChange,
+    ledger: Option<Ledger>,
+) -> Result<Option<String>, Error> {
+    let owned = match (&change.rows, ledger) {
+        (Some(Declared::Inline(rows)), _) => Owned::from(rows.clone()),
+        (_, Some(ledger)) => Owned::from(ledger),
+        _ => return Ok(None),
+    };
+    rows::digest(transaction, &change.desired, &owned).await.map(Some)
 }
 
 /// One pass through a script.
@@ -187,12 +205,12 @@ impl Run<'_, '_> {
         if self.rows.is_some() {
             return Ok(());
         }
-        let owned = self.change.owned.as_ref().filter(|_| self.change.observed.is_some());
         let rows = RowChange {
             table: &self.change.desired,
-            owned,
+            owned: owned(self.change),
             declared: self.change.rows.as_ref(),
             force: self.change.force_destroy,
+            server_digest: self.change.server_digest.as_deref(),
         };
         self.rows = Some(rows::reconcile(self.transaction, &rows).await?);
         Ok(())
@@ -260,13 +278,12 @@ async fn known_types(transaction: &Transaction<'_>, change: &TableChange, doing:
 
 /// Rows that were there, were the same and count as ours from now on.
 fn adopted(change: &TableChange, rows: &RowOutcome) -> Option<Warning> {
-    let count = rows.adopted.len();
-    if count == 0 {
+    if rows.adopted == 0 {
         return None;
     }
-    let mut named: Vec<String> = rows.adopted.iter().take(MOST_NAMED).map(|key| format!("({key})")).collect();
-    if count > MOST_NAMED {
-        named.push(format!("{} more", count - MOST_NAMED));
+    let mut named: Vec<String> = rows.adopted_keys.iter().map(|key| format!("({key})")).collect();
+    if rows.adopted > named.len() as u64 {
+        named.push(format!("{} more", rows.adopted - named.len() as u64));
     }
     Some(Warning {
         summary: "Rows were there already",

@@ -105,6 +105,7 @@ pub(super) fn as_declared(change: &TableChange, observed: &mut ObservedTable) ->
         observed: Some(observed.clone()),
         rows: None,
         owned: None,
+        server_digest: None,
         rows_drifted: false,
         force_destroy: change.force_destroy,
         create_vector_extension: change.create_vector_extension,

@@ -6,7 +6,7 @@ use super::transaction::{self, Patience};
 use super::{TableDrop, Warning, check, explain, render, veto};
 use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::Error;
-use crate::rows::{self, RowChange};
+use crate::rows::{self, Owned, RowChange};
 use crate::spec::ManagedBy;
 
 /// See [`super::drop`].
@@ -32,7 +32,12 @@ async fn once(
     let doing = if ours_only { format!("delete rows of {}", table.name) } else { format!("drop table {}", table.name) };
     let failed = |error| Error::postgres(&*doing, &error);
     let transaction = transaction::begin(database, session, lock, &doing).await?;
+    let ledger = drop.owned.as_ref().and_then(Owned::ledger);
     let Some(live) = transaction::observe(&transaction, &table.name, &doing).await? else {
+        if let Some(ledger) = ledger {
+            rows::ledger::discard(&transaction, &table.name, ledger).await?;
+            transaction.commit().await.map_err(failed)?;
+        }
         return Ok(Vec::new());
     };
     if let Some(planned) = &drop.observed {
@@ -46,7 +51,8 @@ async fn once(
     }
     let mut warnings = Vec::new();
     if ours_only {
-        let change = RowChange { table, owned: drop.owned.as_ref(), declared: None, force: drop.force_destroy };
+        let owned = drop.owned.as_ref();
+        let change = RowChange { table, owned, declared: None, force: drop.force_destroy, server_digest: None };
         rows::reconcile(&transaction, &change).await?;
     } else {
         for step in [render::lock_table(&table.name), render::drop_table(&table.name)] {
@@ -54,6 +60,9 @@ async fn once(
                 warnings = veto::before_drop(&transaction, drop, &live).await?;
             }
             transaction.batch_execute(&step.sql).await.map_err(|error| explain::drop(&doing, &step.sql, &error))?;
+        }
+        if let Some(ledger) = ledger {
+            rows::ledger::discard(&transaction, &table.name, ledger).await?;
         }
     }
     transaction.commit().await.map_err(failed)?;

@@ -9,7 +9,7 @@ use tokio_postgres::Transaction;
 use crate::catalog::ObservedTable;
 use crate::error::Error;
 use crate::name::quote_ident;
-use crate::rows::{self, DeclaredRows, RowGroup};
+use crate::rows::{self, DeclaredRows, Owned, RowGroup};
 use crate::spec::TableSpec;
 
 /// What would be lost with a table.
@@ -32,7 +32,7 @@ pub(super) async fn of_table(
     transaction: &Transaction<'_>,
     declared: &TableSpec,
     live: &ObservedTable,
-    owned: Option<&DeclaredRows>,
+    owned: Option<&Owned>,
 ) -> Result<Loss, Error> {
     let rows = rows::count_foreign(transaction, declared, owned).await?;
     let mut columns = Vec::new();
@@ -56,7 +56,7 @@ pub(super) async fn of_column(
     transaction: &Transaction<'_>,
     declared: &TableSpec,
     column: &str,
-    owned: Option<&DeclaredRows>,
+    owned: Option<&Owned>,
 ) -> Result<u64, Error> {
     let ours = covering(declared, owned, column);
     rows::count_others(transaction, declared, ours.as_deref(), &holds(column)).await
@@ -67,15 +67,18 @@ fn holds(column: &str) -> String {
 }
 
 /// Those of our rows whose cell in the column is ours; borrowed when these are all of them.
-fn covering<'a>(table: &TableSpec, owned: Option<&'a DeclaredRows>, column: &str) -> Option<Cow<'a, DeclaredRows>> {
+fn covering<'a>(table: &TableSpec, owned: Option<&'a Owned>, column: &str) -> Option<Cow<'a, Owned>> {
     let owned = owned?;
     let filled = table.column(column).is_some_and(|c| c.default.is_some());
     let names = |group: &&RowGroup| filled || group.rows.is_empty() || group.columns.iter().any(|c| c == column);
-    if owned.groups.iter().all(|group| names(&group)) {
-        return Some(Cow::Borrowed(owned));
+    match owned {
+        Owned::Ledger(ledger) => (filled || ledger.columns.iter().any(|c| c == column)).then_some(Cow::Borrowed(owned)),
+        Owned::Inline(rows) if rows.groups.iter().all(|group| names(&group)) => Some(Cow::Borrowed(owned)),
+        Owned::Inline(rows) => {
+            let groups = rows.groups.iter().filter(names).cloned().collect();
+            Some(Cow::Owned(DeclaredRows { groups, ..DeclaredRows::default() }.into()))
+        }
     }
-    let groups = owned.groups.iter().filter(names).cloned().collect();
-    Some(Cow::Owned(DeclaredRows { groups, ..DeclaredRows::default() }))
 }
 
 impl Loss {

@@ -27,7 +27,7 @@ use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope};
 use crate::error::Error;
 use crate::name::TableName;
-use crate::rows::{DeclaredRows, RowOutcome};
+use crate::rows::{Declared, Ledger, Owned, RowOutcome};
 use crate::spec::TableSpec;
 use crate::step::Step;
 
@@ -51,9 +51,11 @@ pub struct TableChange {
     /// What was seen last; `None` means that the table is to be created.
     pub observed: Option<ObservedTable>,
     /// The rows that should be there.
-    pub rows: Option<DeclaredRows>,
+    pub rows: Option<Declared>,
     /// The rows that are ours.
-    pub owned: Option<DeclaredRows>,
+    pub owned: Option<Owned>,
+    /// The server's digest of our rows after the last apply.
+    pub server_digest: Option<String>,
     /// Whether rows must be looked at although their declaration did not change.
     pub rows_drifted: bool,
     /// Consent to destroy or overwrite what is not ours.
@@ -82,6 +84,8 @@ pub struct Applied {
     pub observed: ObservedTable,
     /// The server's digest of our rows, when there are any and they are watched.
     pub rows_digest: Option<String>,
+    /// Where the keys of our rows are, when they came from a file.
+    pub ledger: Option<Ledger>,
     /// What was done to rows.
     pub rows: RowOutcome,
     /// What the user should know.
@@ -96,7 +100,7 @@ pub struct TableDrop {
     /// What was seen last; apply compares.
     pub observed: Option<ObservedTable>,
     /// The rows that are ours.
-    pub owned: Option<DeclaredRows>,
+    pub owned: Option<Owned>,
     /// Consent to destroy what is not ours.
     pub force_destroy: bool,
 }
@@ -123,14 +127,38 @@ pub async fn veto_drop(database: &Database, scope: &Scope, drop: &TableDrop) -> 
     veto::veto_drop(database, scope, drop).await
 }
 
-/// Reads a table and, where rows and a former digest are given, the server's digest of our rows now.
-pub async fn read(
-    database: &Database,
-    scope: &Scope,
-    name: &TableName,
-    rows: Option<(&TableSpec, &DeclaredRows)>,
-) -> Result<Option<(ObservedTable, Option<String>)>, Error> {
-    veto::read(database, scope, name, rows).await
+/// What is looked for beside the table itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Look<'a> {
+    /// Nothing.
+    Table,
+    /// Our rows: whether the ledger that holds their keys still counts, and with `digest` the server's digest of them.
+    Rows {
+        /// The table as it was declared.
+        table: &'a TableSpec,
+        /// The rows that are ours.
+        owned: &'a Owned,
+        /// Whether to take the digest.
+        digest: bool,
+    },
+    /// A ledger that an earlier life of the table's declaration left.
+    Ledger,
+}
+
+/// A table as it was read.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The table.
+    pub observed: ObservedTable,
+    /// The server's digest of our rows.
+    pub rows_digest: Option<String>,
+    /// The ledger that was looked for, when it is there and counts.
+    pub ledger: Option<Ledger>,
+}
+
+/// Reads a table and what is to be known of our rows in it.
+pub async fn read(database: &Database, scope: &Scope, name: &TableName, look: Look<'_>) -> Result<Option<Seen>, Error> {
+    veto::read(database, scope, name, look).await
 }
 
 /// Makes the change: all of it or nothing. `digest_rows` says whether to take the server's digest of our rows.

@@ -8,9 +8,9 @@ use super::{TableChange, Warning};
 use crate::catalog::{DependentIndex, NotNullCheck, ObservedTable};
 use crate::error::Error;
 use crate::pg_type::PgType;
-use crate::rows::{self, DeclaredRows, RowChange};
+use crate::rows::{self, Declared, Owned, RowChange, ledger};
 use crate::spec::{ColumnSpec, ManagedBy};
-use crate::step::{Hazard, Step};
+use crate::step::{Hazard, Lock, Step};
 
 /// What a change takes.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +80,8 @@ pub(super) enum SharedObject {
     Schema,
     /// The extension `vector`.
     Extension,
+    /// The schema of the ledgers of rows that come from files.
+    LedgerSchema,
 }
 
 impl<'a> Script<'a> {
@@ -103,6 +105,7 @@ impl<'a> Script<'a> {
                 this.push(Kind::Shared(SharedObject::Schema), render::create_schema(&table.name));
             }
             this.extension(change, table.columns.iter());
+            this.ledger_schema(change, None);
             let (step, origins) = render::create_table(table);
             this.actions.push(Action { step, kind: Kind::Create, origins });
             let own = table.comment.as_deref().map(|text| (None, text));
@@ -110,6 +113,8 @@ impl<'a> Script<'a> {
             for (column, text) in own.into_iter().chain(comments).filter(|(_, text)| !text.is_empty()) {
                 this.push(Kind::Plain, render::comment(&table.name, column, Some(text)));
             }
+        } else {
+            this.ledger_schema(change, None);
         }
         this.rows(change, None);
         this
@@ -152,6 +157,9 @@ impl<'a> Script<'a> {
         let had_vectors = observed.columns.iter().any(|column| is_pgvector(&column.type_name));
         if !had_vectors {
             self.extension(change, new.iter().copied().chain(diff.retyped.iter().map(|r| r.column)));
+        }
+        if writes_rows {
+            self.ledger_schema(change, change.owned.as_ref());
         }
         self.lost = diff.dropped.iter().map(|c| c.name.as_str()).collect();
         self.lost.extend(diff.recreated.iter().map(|c| c.name.as_str()));
@@ -235,9 +243,23 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn rows(&mut self, change: &TableChange, owned: Option<&DeclaredRows>) {
-        let rows =
-            RowChange { table: &change.desired, owned, declared: change.rows.as_ref(), force: change.force_destroy };
+    /// Rows of a file need a ledger, and the first ledger a schema.
+    fn ledger_schema(&mut self, change: &TableChange, owned: Option<&Owned>) {
+        let from_file = matches!(&change.rows, Some(rows @ Declared::File(_)) if rows.count() > 0);
+        if from_file && owned.and_then(Owned::ledger).is_none() {
+            let step = Step::new(ledger::create_schema(), Lock::None).skippable();
+            self.push(Kind::Shared(SharedObject::LedgerSchema), step);
+        }
+    }
+
+    fn rows(&mut self, change: &TableChange, owned: Option<&Owned>) {
+        let rows = RowChange {
+            table: &change.desired,
+            owned,
+            declared: change.rows.as_ref(),
+            force: change.force_destroy,
+            server_digest: None,
+        };
         for step in rows::steps(&rows) {
             self.push(Kind::Rows, step);
         }
@@ -256,12 +278,12 @@ impl<'a> Script<'a> {
 
 /// Whether rows have to be looked at.
 fn writes_rows(change: &TableChange, diff: &Diff<'_>) -> bool {
-    let digest = |rows: &Option<DeclaredRows>| rows.as_ref().filter(|r| r.count() > 0).map(|r| r.digest.clone());
-    let named = |name: &str| {
-        change.rows.iter().flat_map(|rows| &rows.groups).any(|group| group.columns.iter().any(|c| c == name))
-    };
+    let declared = change.rows.as_ref().filter(|rows| rows.count() > 0).map(Declared::digest);
+    // A ledger without rows is still one that has to go.
+    let owned = change.owned.as_ref().filter(|o| o.count() > 0 || o.ledger().is_some()).map(Owned::digest);
+    let named = |name: &str| change.rows.as_ref().is_some_and(|rows| rows.names(name));
     change.rows_drifted
-        || digest(&change.rows) != digest(&change.owned)
+        || declared != owned
         || diff.retyped.iter().any(|r| named(&r.column.name))
         || diff.recreated.iter().chain(&diff.added).any(|c| named(&c.name))
 }

@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::script::{Action, Kind, Script, SharedObject};
 use crate::database::{Retries, Session, is_transient};
 use crate::error::{Blame, Error};
+use crate::rows::ledger;
 use crate::spec::TableSpec;
 
 /// The advisory lock under which shared objects are made, the same in every process: "pg shared" in ASCII.
@@ -34,7 +35,9 @@ pub(super) async fn ensure(session: &mut Session, table: &TableSpec, script: &Sc
             let Err(error) = make(session, table, object, action).await else { break };
             let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06"));
             if !((there_already || is_transient(&error)) && retries.again(&error).await) {
-                return Err(scope.explain(explain(error, object)));
+                let role = session.query_typed_one("select current_user::text", &[]).await;
+                let role = role.and_then(|row| row.try_get::<_, String>(0)).unwrap_or_else(|_| "…".to_owned());
+                return Err(scope.explain(explain(error, object, &role)));
             }
         }
     }
@@ -45,15 +48,19 @@ async fn make(session: &mut Session, table: &TableSpec, object: SharedObject, ac
     let doing = match object {
         SharedObject::Schema => format!("create schema {}", crate::name::quote_ident(&table.name.schema)),
         SharedObject::Extension => "create extension vector".to_owned(),
+        SharedObject::LedgerSchema => format!("create schema {}", ledger::SCHEMA),
     };
     let failed = |error| Error::postgres(&*doing, &error);
     let look = match object {
-        SharedObject::Schema => "select exists (select from pg_catalog.pg_namespace where nspname = $1)",
+        SharedObject::Schema | SharedObject::LedgerSchema => {
+            "select exists (select from pg_catalog.pg_namespace where nspname = $1)"
+        }
         SharedObject::Extension => "select exists (select from pg_catalog.pg_extension where extname = $1)",
     };
     let name = match object {
         SharedObject::Schema => table.name.schema.as_str(),
         SharedObject::Extension => "vector",
+        SharedObject::LedgerSchema => ledger::SCHEMA,
     };
     let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
     let there: bool =
@@ -77,7 +84,7 @@ async fn make(session: &mut Session, table: &TableSpec, object: SharedObject, ac
     transaction.commit().await.map_err(failed)
 }
 
-fn explain(error: Error, object: SharedObject) -> Error {
+fn explain(error: Error, object: SharedObject, role: &str) -> Error {
     let says = |text| error.message().contains(text);
     match (object, error.sqlstate()) {
         (SharedObject::Extension, Some("42501")) => error.advice(EXTENSION_RIGHTS),
@@ -87,6 +94,7 @@ fn explain(error: Error, object: SharedObject) -> Error {
         (SharedObject::Schema, Some("42501")) => error
             .blame(Blame::Attribute("schema_name"))
             .advice("Have an administrator create the schema, or grant the create right on the database."),
+        (SharedObject::LedgerSchema, _) => ledger::explain_rights(error, role),
         (SharedObject::Schema, _) => error.blame(Blame::Attribute("schema_name")),
         _ => error,
     }

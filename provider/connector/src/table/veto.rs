@@ -6,14 +6,14 @@ use tokio_postgres::Transaction;
 
 use super::diff::mismatches;
 use super::loss::{self, Loss, rows_shown};
-use super::script::Script;
+use super::script::{Kind, Script};
 use super::transaction::observe;
-use super::{TableChange, TableDrop, Warning, check, doing, hazards, probe};
+use super::{Look, Seen, TableChange, TableDrop, Warning, check, doing, hazards, probe};
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_ident};
-use crate::rows::{self, DeclaredRows, RowGroup, key};
+use crate::rows::{self, Declared, DeclaredRows, Owned, RowChange, RowGroup, key};
 use crate::spec::{ManagedBy, TableSpec};
 
 const CONSENT: &str =
@@ -81,13 +81,16 @@ async fn before_change(
     explain: &(dyn Fn(Error) -> Vec<Error> + Sync),
 ) -> Result<Vec<Warning>, Vec<Error>> {
     let desired = &change.desired;
+    let removed = removed_rows(transaction, change, script, live).await.map_err(explain)?;
     if desired.managed_by == ManagedBy::User {
-        return Ok(Vec::new());
+        return Ok(removed);
     }
     loss::see_all(transaction, &doing(change)).await.map_err(explain)?;
     if !script.replace.is_empty() {
         let declared = change.prior.as_ref().unwrap_or(desired);
-        let loss = loss::of_table(transaction, declared, live, change.owned.as_ref()).await.map_err(explain)?;
+        let owned =
+            rows::believed(transaction, &declared.name, live.oid, change.owned.as_ref()).await.map_err(explain)?;
+        let loss = loss::of_table(transaction, declared, live, owned).await.map_err(explain)?;
         return consent(&format!("replace table {}", desired.name), &loss, change.force_destroy).map_err(|e| vec![e]);
     }
     let (mut errors, mut warnings) = lost_columns(transaction, change, script, live).await.map_err(explain)?;
@@ -109,7 +112,57 @@ async fn before_change(
     let size = hazards::size(transaction, &desired.name, live).await;
     let size = size.map_err(|error| explain(Error::postgres(doing(change), &error)))?;
     warnings.extend(hazards::warnings(script, &desired.name, size));
+    warnings.extend(removed);
     Ok(warnings)
+}
+
+/// Rows that a file no longer has do not show in the plan otherwise.
+async fn removed_rows(
+    transaction: &Transaction<'_>,
+    change: &TableChange,
+    script: &Script<'_>,
+    live: &ObservedTable,
+) -> Result<Vec<Warning>, Error> {
+    let writes = script.replace.is_empty() && script.actions.iter().any(|action| action.kind == Kind::Rows);
+    let owned = rows::believed(transaction, &change.desired.name, live.oid, change.owned.as_ref()).await?;
+    if !writes || owned.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = RowChange {
+        table: &change.desired,
+        owned,
+        declared: change.rows.as_ref(),
+        force: change.force_destroy,
+        server_digest: None,
+    };
+    let counted = rows::counts(transaction, &rows).await?;
+    Ok(counted
+        .filter(|counts| counts.deleted > 0)
+        .map(|counts| deleted(&change.desired.name, &counts))
+        .into_iter()
+        .collect())
+}
+
+fn deleted(name: &TableName, counts: &rows::RowCounts) -> Warning {
+    let also = match (counts.inserted, counts.updated) {
+        (Some(inserted), Some(updated)) => {
+            format!(" {} inserted and {} updated.", is_or_are(inserted), is_or_are(updated))
+        }
+        _ => String::new(),
+    };
+    Warning {
+        summary: "Declared rows are deleted",
+        detail: format!(
+            "{} that came from rows_file and {} no longer declared {} deleted from {name}.{also}",
+            rows_shown(counts.deleted),
+            if counts.deleted == 1 { "is" } else { "are" },
+            if counts.deleted == 1 { "is" } else { "are" },
+        ),
+    }
+}
+
+fn is_or_are(count: u64) -> String {
+    format!("{} {}", rows_shown(count), if count == 1 { "is" } else { "are" })
 }
 
 /// Data in columns that are dropped: errors, or with consent warnings.
@@ -122,11 +175,12 @@ pub(super) async fn lost_columns(
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     let declared = change.prior.as_ref().unwrap_or(&change.desired);
     let keyed = TableSpec { primary_key: change.desired.primary_key.clone(), ..declared.clone() };
+    let owned = rows::believed(transaction, &change.desired.name, live.oid, change.owned.as_ref()).await?;
     for name in &script.lost {
         if live.column(name).is_none() {
             continue;
         }
-        let count = loss::of_column(transaction, &keyed, name, change.owned.as_ref()).await?;
+        let count = loss::of_column(transaction, &keyed, name, owned).await?;
         if count == 0 {
             continue;
         }
@@ -156,29 +210,39 @@ async fn nulls(
         Some(_) if !new => format!("t.{} is null", quote_ident(column)),
         _ => "true".to_owned(),
     };
-    let given = given(change, column);
-    rows::count_others(transaction, &change.desired, Some(&given), &condition).await
+    let Some(given) = given(change, column) else { return Ok(0) };
+    rows::count_others(transaction, &change.desired, Some(&given.into()), &condition).await
 }
 
-/// The rows that get a value in the column, or are deleted.
-fn given(change: &TableChange, column: &str) -> DeclaredRows {
+/// The rows that get a value in the column, or are deleted; `None` where a file would have to travel to tell, so that only
+/// apply can.
+fn given(change: &TableChange, column: &str) -> Option<DeclaredRows> {
+    let declared = match &change.rows {
+        None => Vec::new(),
+        Some(Declared::Inline(rows)) => rows.groups.clone(),
+        Some(file @ Declared::File(_)) if !file.names(column) && change.owned.is_none() => Vec::new(),
+        Some(Declared::File(_)) => return None,
+    };
+    let owned = match &change.owned {
+        None => Vec::new(),
+        Some(Owned::Inline(rows)) => rows.groups.clone(),
+        Some(Owned::Ledger(_)) => return None,
+    };
     let kinds = key::kinds(&change.desired);
     let keys = |group: &RowGroup| {
         let positions = key::positions(group, &change.desired.primary_key).unwrap_or_default();
         group.rows.iter().map(|row| key::of_row(&kinds, &positions, row)).collect::<Vec<_>>()
     };
-    let groups = |rows: &'_ Option<DeclaredRows>| rows.iter().flat_map(|rows| rows.groups.clone()).collect::<Vec<_>>();
-    let declared = groups(&change.rows);
     let kept: std::collections::HashSet<_> = declared.iter().flat_map(keys).collect();
     let mut given: Vec<RowGroup> =
         declared.into_iter().filter(|group| group.columns.iter().any(|name| name == column)).collect();
-    for mut group in groups(&change.owned) {
+    for mut group in owned {
         let keys = keys(&group);
         let mut at = keys.iter();
         group.rows.retain(|_| at.next().is_some_and(|key| !kept.contains(key)));
         given.push(group);
     }
-    DeclaredRows { groups: given, ..DeclaredRows::default() }
+    Some(DeclaredRows { groups: given, ..DeclaredRows::default() })
 }
 
 /// See [`super::veto_drop`].
@@ -209,7 +273,8 @@ pub(super) async fn before_drop(
 ) -> Result<Vec<Warning>, Error> {
     let doing = format!("drop table {}", drop.declared.name);
     loss::see_all(transaction, &doing).await?;
-    let loss = loss::of_table(transaction, &drop.declared, live, drop.owned.as_ref()).await?;
+    let owned = rows::believed(transaction, &drop.declared.name, live.oid, drop.owned.as_ref()).await?;
+    let loss = loss::of_table(transaction, &drop.declared, live, owned).await?;
     consent(&doing, &loss, drop.force_destroy)
 }
 
@@ -230,19 +295,30 @@ pub(super) async fn read(
     database: &Database,
     scope: &Scope,
     name: &TableName,
-    rows: Option<(&TableSpec, &DeclaredRows)>,
-) -> Result<Option<(ObservedTable, Option<String>)>, Error> {
+    look: Look<'_>,
+) -> Result<Option<Seen>, Error> {
     let mut session = database.connect(scope).await?;
-    let look = async {
+    let reading = async {
         let transaction = looking(&mut session).await?;
         let Some(observed) = observe(&transaction, name, &format!("read table {name}")).await? else { return Ok(None) };
-        let digest = match rows {
-            Some((table, rows)) if observed.kind.is_table() => Some(rows::digest(&transaction, table, rows).await?),
-            _ => None,
-        };
-        Ok(Some((observed, digest)))
+        let mut seen = Seen { observed, rows_digest: None, ledger: None };
+        if !seen.observed.kind.is_table() {
+            return Ok(Some(seen));
+        }
+        match look {
+            Look::Table => {}
+            Look::Rows { table, owned, digest } => {
+                let owned = rows::believed(&transaction, name, seen.observed.oid, Some(owned)).await?;
+                seen.ledger = owned.and_then(Owned::ledger).cloned();
+                if let Some(owned) = owned.filter(|_| digest) {
+                    seen.rows_digest = Some(rows::digest(&transaction, table, owned).await?);
+                }
+            }
+            Look::Ledger => seen.ledger = rows::ledger::sole(&transaction, name, seen.observed.oid).await?,
+        }
+        Ok(Some(seen))
     };
-    look.await.map_err(|error| scope.explain(error))
+    reading.await.map_err(|error| scope.explain(error))
 }
 
 /// A transaction that cannot write.

@@ -10,7 +10,9 @@ use tokio_postgres::Transaction;
 
 use super::catalog::{Extension, Found};
 use super::observe::{Form, Sight, changed_since, doing, feasible, look, normal_form, seen, set_search_path, taken};
-use super::plan::{self, Action, Prior, Recipe, Seen, create, create_steps, replace_steps, reserved_name};
+use super::plan::{
+    self, Action, Prior, Recipe, Seen, create, create_steps, drop_leftover, replace_steps, reserved_name,
+};
 use super::progress;
 use super::spec::{BuildSettings, VectorIndexSpec};
 use crate::database::{Database, Notice, Retries, Scope, Session, TableLock, is_transient};
@@ -61,6 +63,8 @@ struct Decision {
     extension: Option<Extension>,
     /// The condition in the server's form.
     form: Form,
+    /// Whether something of an interrupted build is there.
+    leftover: bool,
 }
 
 /// Builds or changes an index: all of it, or the old one stays in force. When the connection is lost, the build is
@@ -166,10 +170,14 @@ async fn build_in_transaction(
     let doing = doing(build.spec);
     let mut transaction = session.begin_locked(lock).await.map_err(one)?;
     let decision = decide(&mut transaction, build, resumed).await?;
+    let clear = drop_leftover(build.spec, false);
+    if decision.leftover {
+        run_step(transaction.client(), &clear, build.spec).await.map_err(one)?;
+    }
     if decision.action != Action::Keep {
         execute(transaction.client(), "set local statement_timeout = 0", &doing).await.map_err(one)?;
         set_up(transaction.client(), build, &decision, true).await.map_err(one)?;
-        for step in &decision.steps {
+        for step in decision.steps.iter().filter(|step| **step != clear) {
             run_step(transaction.client(), step, build.spec).await.map_err(one)?;
         }
     }
@@ -206,6 +214,9 @@ async fn apply_concurrently(
                 }
             }
         }
+    }
+    if matches!(decision.action, Action::Keep | Action::Rename) && decision.leftover {
+        run_step(&session, &drop_leftover(spec, true), spec).await.map_err(one)?;
     }
     let mut retries = Retries::new(scope);
     let seen = loop {
@@ -257,7 +268,8 @@ async fn decide(transaction: &mut Transaction<'_>, build: &Build<'_>, resumed: b
     let recipe = feasible(transaction, spec, build.concurrently, &sight).await?;
     let form = normal_form(transaction, spec, sight.extension.as_ref()).await.map_err(one)?;
     let (action, steps) = choose(build, &sight, &recipe, &form, resumed)?;
-    Ok(Decision { recipe, action, steps, extension: sight.extension, form })
+    let leftover = sight.has_leftover();
+    Ok(Decision { recipe, action, steps, extension: sight.extension, form, leftover })
 }
 
 fn choose(
@@ -366,7 +378,7 @@ async fn build_beside(
 async fn clear_up(database: &Database, session: Session, index: &TableName, error: Error) -> Error {
     let reserved = TableName::new(&index.schema, reserved_name(index));
     let scope = Scope { deadline: Some(Instant::now() + CLEAR_UP), ..Scope::default() };
-    match drop_leftover(database, &scope, session, &reserved).await {
+    match drop_unfinished(database, &scope, session, &reserved).await {
         Ok(()) => error,
         Err(obstacle) => {
             tracing::warn!(error = %obstacle, "could not clear up after the failed build of an index");
@@ -379,7 +391,7 @@ async fn clear_up(database: &Database, session: Session, index: &TableName, erro
     }
 }
 
-async fn drop_leftover(
+async fn drop_unfinished(
     database: &Database,
     scope: &Scope,
     mut session: Session,

@@ -32,6 +32,13 @@ pub(super) struct Sight {
     pub builder: Option<i32>,
 }
 
+impl Sight {
+    /// Whether something of an interrupted build is there that nobody is at work on.
+    pub(super) fn has_leftover(&self) -> bool {
+        matches!(self.leftover, Found::Index(_)) && self.builder.is_none()
+    }
+}
+
 /// Looks at everything that concerns an index. `None` where the table is gone.
 pub(super) async fn look(
     transaction: &mut Transaction<'_>,
@@ -104,6 +111,7 @@ pub(super) fn seen(sight: &Sight, before: Option<&Seen>) -> Option<Seen> {
     Some(Seen {
         columns: sight.table.vectors(),
         partitioned: sight.table.partitioned,
+        leftover: sight.has_leftover(),
         index: (**index).clone(),
         built_with,
     })
@@ -209,10 +217,10 @@ pub(super) fn taken(spec: &VectorIndexSpec, found: &Found) -> Option<Error> {
         Found::Foreign(what) => Error::new(doing(spec), format!("the name {index} is taken by {what}"))
             .advice("drop or rename that, or set another `name`"),
         Found::Index(found) if !found.valid => {
-            Error::new(doing(spec), format!("there is an index {index} already, and it is not valid"))
+            Error::new(doing(spec), format!("the index {index} exists already, and it is not valid"))
                 .advice(format!("drop it (`drop index {index}`), or import it as {index} and it is built again"))
         }
-        Found::Index(_) => Error::new(doing(spec), format!("there is an index {index} already"))
+        Found::Index(_) => Error::new(doing(spec), format!("the index {index} exists already"))
             .advice(format!("import it (its id is {index}), drop it, or set another `name`")),
     };
     Some(error.blame(Blame::Attribute("name")))

@@ -25,6 +25,9 @@ pub struct Seen {
     pub columns: BTreeMap<String, ColumnType>,
     /// Whether the table is the parent of partitions.
     pub partitioned: bool,
+    /// Whether an interrupted build left something behind.
+    #[serde(default)]
+    pub leftover: bool,
     /// The index.
     pub index: ObservedIndex,
     /// The options that were in force when the file of the index was written.
@@ -152,14 +155,18 @@ pub fn plan(spec: &VectorIndexSpec, concurrently: bool, prior: &Prior<'_>) -> Re
         return Err(vec![not_concurrently(spec)]);
     }
     let old = TableName::new(&spec.table.schema, prior.index_name);
-    let steps = match action {
-        Action::Keep => Vec::new(),
-        Action::Rename => vec![rename(&old, &spec.index_name())],
-        Action::Rebuild => replace_steps(spec, &recipe, concurrently, &old),
+    let mut steps = Vec::new();
+    if prior.seen.leftover {
+        steps.push(drop_leftover(spec, concurrently));
+    }
+    match action {
+        Action::Keep => {}
+        Action::Rename => steps.push(rename(&old, &spec.index_name())),
+        Action::Rebuild => steps.extend(replace_steps(spec, &recipe, concurrently, &old)),
         Action::RebuildIfNeeded => {
-            replace_steps(spec, &recipe, concurrently, &old).into_iter().map(Step::skippable).collect()
+            steps.extend(replace_steps(spec, &recipe, concurrently, &old).into_iter().map(Step::skippable));
         }
-    };
+    }
     Ok(Some(IndexPlan { operator_class: recipe.operator_class.to_owned(), action, steps }))
 }
 
@@ -224,20 +231,20 @@ pub(super) fn drop(index: &TableName, concurrently: bool) -> Step {
     }
 }
 
+/// The statement that drops what an interrupted build left behind. It is left out when that is gone or of use.
+pub(super) fn drop_leftover(spec: &VectorIndexSpec, concurrently: bool) -> Step {
+    let index = spec.qualified();
+    drop(&TableName::new(&index.schema, reserved_name(&index)), concurrently).skippable()
+}
+
 /// The statements that build the index beside the old one and let it take its place.
 pub(super) fn replace_steps(spec: &VectorIndexSpec, recipe: &Recipe, concurrently: bool, old: &TableName) -> Vec<Step> {
     let name = reserved_name(&spec.qualified());
     let reserved = TableName::new(&spec.table.schema, &name);
-    let mut steps = Vec::new();
-    if concurrently {
-        steps.push(drop(&reserved, true).skippable());
-        steps.push(create(spec, recipe, true, &name).skippable());
-    } else {
-        steps.push(create(spec, recipe, false, &name));
-    }
-    steps.push(drop(old, false));
-    steps.push(rename(&reserved, &spec.index_name()));
-    steps
+    let mut create = create(spec, recipe, concurrently, &name);
+    // A build that an earlier apply finished is taken instead.
+    create.skippable = concurrently;
+    vec![create, drop(old, false), rename(&reserved, &spec.index_name())]
 }
 
 /// The statements that build an index where there was none.
@@ -275,6 +282,7 @@ mod tests {
         Seen {
             columns: BTreeMap::from([("e".to_owned(), ColumnType { ty: VectorType::Vector, dimensions: Some(3) })]),
             partitioned: false,
+            leftover: false,
             index: ObservedIndex {
                 method: Method::Hnsw,
                 metric: Metric::Cosine,
@@ -307,7 +315,6 @@ mod tests {
         assert_eq!(
             sql(true),
             [
-                format!("drop index concurrently if exists public.{reserved}"),
                 format!(
                     "create index concurrently {reserved} on public.t using hnsw (e vector_l2_ops) with (m = 16, ef_construction = 80)"
                 ),
@@ -315,7 +322,7 @@ mod tests {
                 format!("alter index public.{reserved} rename to t__vector__e"),
             ]
         );
-        assert_eq!(sql(false).len(), 3);
+        assert_eq!(sql(false).len(), 3, "the same, in one transaction");
         assert!(sql(false)[0].starts_with(&format!("create index {reserved} on public.t")));
     }
 
@@ -358,6 +365,16 @@ mod tests {
         with.predicate = Some("id>5".to_owned());
         sight.index.predicate = Some("(id > 5)".to_owned());
         assert_eq!(action(&with, &sight, Some("id>5")), Action::Keep, "the text that is in force already");
+    }
+
+    #[test]
+    fn what_an_interrupted_build_left_is_cleared_away() {
+        let mut seen = seen();
+        seen.leftover = true;
+        let prior = Prior { index_name: "t__vector__e", predicate: None, seen: &seen };
+        let planned = plan(&spec(), true, &prior).unwrap().unwrap();
+        assert_eq!((planned.action, planned.steps.len()), (Action::Keep, 1));
+        assert!(planned.steps[0].skippable && planned.steps[0].sql.starts_with("drop index concurrently if exists"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod connect;
 mod locks;
 mod private_server;
 mod rows;
+mod rows_file;
 mod sessions;
 mod source;
 mod tls;

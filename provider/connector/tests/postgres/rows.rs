@@ -1,7 +1,7 @@
 //! Row changes on a real server.
 
 use pg_connector::error::{Blame, RowLabel};
-use pg_connector::rows::{self, DeclaredRows, RowChange, RowOutcome};
+use pg_connector::rows::{self, Declared, DeclaredRows, Owned, RowChange, RowOutcome};
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
 use pg_connector::{Error, TableName};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ struct Bench {
     database: TestDatabase,
     client: Client,
     table: TableSpec,
-    owned: Option<DeclaredRows>,
+    owned: Option<Owned>,
     force: bool,
 }
 
@@ -74,20 +74,30 @@ impl Bench {
     }
 
     async fn apply(&mut self, rows: &Value) -> Result<RowOutcome, Error> {
-        let declared = declare(&self.table, rows);
-        let change =
-            RowChange { table: &self.table, owned: self.owned.as_ref(), declared: Some(&declared), force: self.force };
+        let declared = Declared::from(declare(&self.table, rows));
+        let change = RowChange {
+            table: &self.table,
+            owned: self.owned.as_ref(),
+            declared: Some(&declared),
+            force: self.force,
+            server_digest: None,
+        };
         let transaction = self.client.transaction().await.unwrap();
         let outcome = rows::reconcile(&transaction, &change).await?;
         transaction.commit().await.unwrap();
-        self.owned = Some(declared);
+        self.owned = Some(declare(&self.table, rows).into());
         Ok(outcome)
     }
 
     fn steps(&self, rows: &Value) -> Vec<String> {
-        let declared = declare(&self.table, rows);
-        let change =
-            RowChange { table: &self.table, owned: self.owned.as_ref(), declared: Some(&declared), force: self.force };
+        let declared = Declared::from(declare(&self.table, rows));
+        let change = RowChange {
+            table: &self.table,
+            owned: self.owned.as_ref(),
+            declared: Some(&declared),
+            force: self.force,
+            server_digest: None,
+        };
         rows::steps(&change).into_iter().map(|step| step.sql).collect()
     }
 
@@ -106,8 +116,8 @@ impl Bench {
     }
 }
 
-fn counts(outcome: &RowOutcome) -> (u64, u64, u64, usize) {
-    (outcome.deleted, outcome.updated, outcome.inserted, outcome.adopted.len())
+fn counts(outcome: &RowOutcome) -> (u64, u64, u64, u64) {
+    (outcome.deleted, outcome.updated, outcome.inserted, outcome.adopted)
 }
 
 #[tokio::test]
@@ -259,7 +269,7 @@ async fn a_row_of_somebody_else_is_overwritten_only_with_consent() {
         assert_eq!(t.query("select id, a from t order by id").await, "1|same\n2|theirs");
         t.force = true;
         let outcome = t.apply(&rows).await.unwrap();
-        assert_eq!((outcome.updated, outcome.inserted, outcome.adopted), (1, 1, vec!["id = 1".to_owned()]));
+        assert_eq!((outcome.updated, outcome.inserted, outcome.adopted_keys), (1, 1, vec!["id = 1".to_owned()]));
         assert_eq!(t.query("select id, a, b from t order by id").await, "1|same|kept\n2|ours|kept\n3|new|");
         // From now on they are ours.
         t.force = false;
@@ -525,12 +535,14 @@ async fn a_role_without_temporary_tables_is_told_what_to_grant() {
 fn every_operation_can_be_spawned(
     transaction: &'static tokio_postgres::Transaction<'static>,
     table: &'static TableSpec,
-    rows: &'static DeclaredRows,
+    declared: &'static Declared,
+    owned: &'static Owned,
     query: &'static pg_connector::source::SourceQuery,
 ) {
-    let change = RowChange { table, owned: None, declared: Some(rows), force: false };
+    let change =
+        RowChange { table, owned: Some(owned), declared: Some(declared), force: false, server_digest: Some("1") };
     tokio::spawn(async move { rows::reconcile(transaction, &change).await });
-    tokio::spawn(rows::digest(transaction, table, rows));
+    tokio::spawn(rows::digest(transaction, table, owned));
     tokio::spawn(rows::count_foreign(transaction, table, None));
     tokio::spawn(pg_connector::source::read(transaction, query));
 }

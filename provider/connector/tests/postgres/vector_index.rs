@@ -247,6 +247,22 @@ async fn leftovers_are_finished_or_cleared_away() {
             vector_index::drop(&database, &Scope::default(), &spec.table, &spec.qualified(), true).await.unwrap();
             assert_eq!(indexes(&test).await, "");
         }
+        let seen = build(&database, &spec, false, None).await.unwrap().seen;
+        test.query(&wanted).await;
+        let other = VectorIndexSpec { m: Some(8), ..spec.clone() };
+        for (concurrently, spec) in [(false, &spec), (false, &other), (true, &other)] {
+            let before = read(&database, spec, Some(&seen)).await.unwrap();
+            assert!(before.leftover);
+            let prior = Prior { index_name: "t__vector__v", predicate: Some("id>5"), seen: &before };
+            let planned = vector_index::plan(spec, concurrently, &prior).unwrap().unwrap();
+            assert!(planned.steps[0].sql.starts_with("drop index"), "{planned:?}");
+            let applied = build(&database, spec, concurrently, Some(prior)).await.unwrap();
+            assert_eq!((applied.steps, applied.seen.leftover), (planned.steps, false));
+            assert_eq!(indexes(&test).await, "t__vector__v true");
+            test.query(&wanted).await;
+        }
+        vector_index::drop(&database, &Scope::default(), &spec.table, &spec.qualified(), false).await.unwrap();
+        assert_eq!(indexes(&test).await, "");
         test.query(&format!("create sequence {reserved}")).await;
         let said = messages(build(&database, &spec, true, None).await);
         assert!(said.contains("taken by a sequence"), "{said}");
@@ -408,8 +424,8 @@ async fn a_build_that_is_stopped_leaves_nothing() {
             let spec = spec("v");
             let build = Build { spec: &spec, concurrently: true, settings: &BuildSettings::default(), prior: None };
             let stop = async {
-                wait_for_build(&test).await;
                 if cancelled {
+                    wait_for_build(&test).await;
                     scope.cancel.cancel();
                 }
             };
@@ -428,7 +444,9 @@ async fn a_build_that_is_stopped_leaves_nothing() {
 /// Waits until the build is in its last phase, which a snapshot of ours holds up.
 async fn wait_for_build(test: &TestDatabase) {
     let phase = "select phase from pg_stat_progress_create_index where datname = current_database()";
+    let start = Instant::now();
     while test.query(phase).await != "waiting for old snapshots" {
+        assert!(start.elapsed() < Duration::from_mins(1), "the build never came to its last phase");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -69,7 +69,9 @@ impl Resource<Data> for SqlAttachment {
         let warnings = attachment::create(database, &diagnostics::scope(context), &declared(&plan.value)?)
             .await
             .map_err(|error| ApplyFailure::from(one(&error)))?;
-        warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+        for warning in &warnings {
+            context.warn(diagnostics::warning(warning));
+        }
         Ok(state_after(plan))
     }
 
@@ -84,7 +86,9 @@ impl Resource<Data> for SqlAttachment {
         let (old, new) = (declared(prior)?, declared(&plan.value)?);
         match attachment::change(database, &diagnostics::scope(context), &old, &new).await {
             Ok(warnings) => {
-                warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+                for warning in &warnings {
+                    context.warn(diagnostics::warning(warning));
+                }
                 Ok(state_after(plan))
             }
             Err(failure) if failure.torn_down => {
@@ -102,16 +106,18 @@ impl Resource<Data> for SqlAttachment {
         let warnings = attachment::destroy(database, &diagnostics::scope(context), &declared(prior)?)
             .await
             .map_err(|error| ApplyFailure::from(one(&error)))?;
-        warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+        for warning in &warnings {
+            context.warn(diagnostics::warning(warning));
+        }
         Ok(())
     }
 
     async fn import(&self, _context: &Context<Data>, _id: ImportId) -> Result<State, Diagnostics> {
         Err(Diagnostic::error(
             "An attachment cannot be imported",
-            "The database does not keep the texts that setup and teardown consist of, so there is nothing to import. \
-             Declare the attachment with a setup that can run when its objects are there already, such as `create index \
-             if not exists` or `create or replace function`, and apply.",
+            "The database does not keep the texts setup_sql and teardown_sql, so there is nothing to import. Declare the \
+             attachment with a setup_sql that can run when its objects are there already, such as `create index if not \
+             exists` or `create or replace function`, and apply.",
         )
         .into())
     }
@@ -258,7 +264,7 @@ mod tests {
             (vec![("name", Value::from(""))], "name"),
             (vec![("setup_sql", Value::from(" "))], "setup_sql"),
             (vec![("setup_sql", Value::from("commit"))], "setup_sql"),
-            (vec![("teardown_sql", Value::from("select 'a"))], "teardown_sql"),
+            (vec![("teardown_sql", Value::from("select \"a"))], "teardown_sql"),
             (vec![("check_sql", Value::from("select 1; select 2"))], "check_sql"),
         ] {
             let mut found = Diagnostics::default();

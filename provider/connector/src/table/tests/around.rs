@@ -6,8 +6,8 @@ use super::*;
 fn rows_are_written_between_new_columns_and_not_null() {
     let (prior, desired) = (table(&[("a", "text")]), table(&[("a", "text"), ("b", "int not null")]));
     let mut change = change(Some(&prior), &desired);
-    change.owned = Some(declare(&prior, &json!([{"id": 1, "a": "x"}])));
-    change.rows = Some(declare(&desired, &json!([{"id": 1, "a": "x", "b": 5}])));
+    change.owned = Some(declare(&prior, &json!([{"id": 1, "a": "x"}])).into());
+    change.rows = Some(declare(&desired, &json!([{"id": 1, "a": "x", "b": 5}])).into());
     let decided = plan(&change);
     let steps = sql(&decided);
     assert_eq!(steps[0], "alter table public.t add column b integer");
@@ -20,20 +20,21 @@ fn rows_are_written_between_new_columns_and_not_null() {
 #[test]
 fn rows_are_only_looked_at_when_something_about_them_changes() {
     let spec = table(&[("a", "text"), ("b", "text")]);
-    let rows = Some(declare(&spec, &json!([{"id": 1, "a": "x"}])));
-    let same = TableChange { rows: rows.clone(), owned: rows.clone(), ..change(Some(&spec), &spec) };
+    let rows = declare(&spec, &json!([{"id": 1, "a": "x"}]));
+    let same =
+        TableChange { rows: Some(rows.clone().into()), owned: Some(rows.clone().into()), ..change(Some(&spec), &spec) };
     assert_eq!(sql(&plan(&same)), [""; 0]);
     let writes = |change: &TableChange| plan(change).steps.iter().any(|step| step.sql.starts_with("update public.t"));
     assert!(writes(&TableChange { rows_drifted: true, ..same.clone() }));
     assert!(!writes(&TableChange { desired: table(&[("a", "text"), ("b", "jsonb")]), ..same.clone() }));
     assert!(writes(&TableChange { desired: table(&[("a", "jsonb"), ("b", "text")]), ..same.clone() }));
-    assert!(writes(&TableChange { rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}]))), ..same.clone() }));
+    assert!(writes(&TableChange { rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}])).into()), ..same.clone() }));
     let gone = plan(&TableChange { rows: None, ..same });
     assert!(sql(&gone).iter().any(|sql| sql.starts_with("delete from public.t")));
     // With rows, null is forbidden in the one transaction.
     let not_null = TableChange {
-        rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}]))),
-        owned: rows,
+        rows: Some(declare(&spec, &json!([{"id": 1, "a": "y"}])).into()),
+        owned: Some(rows.into()),
         ..change(Some(&spec), &table(&[("a", "text not null"), ("b", "text")]))
     };
     assert!(sql(&plan(&not_null)).contains(&"set constraints all immediate"));

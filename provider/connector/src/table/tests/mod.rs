@@ -69,6 +69,7 @@ fn change(prior: Option<&TableSpec>, desired: &TableSpec) -> TableChange {
         observed: prior.map(observed),
         rows: None,
         owned: None,
+        server_digest: None,
         rows_drifted: false,
         force_destroy: false,
         create_vector_extension: true,

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use pg_connector::catalog::ObservedTable;
 use pg_connector::error::{Blame, RowLabel};
-use pg_connector::rows::{self, DeclaredRows};
+use pg_connector::rows::{self, Declared, Owned};
 use pg_connector::settings::Settings;
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
-use pg_connector::table::{self, Applied, TableChange, TableDrop, Warning};
+use pg_connector::table::{self, Applied, Look, TableChange, TableDrop, Warning};
 use pg_connector::{Database, Error, Hazard, Scope, TableName};
 use serde_json::{Value, json};
 use testbed::TestDatabase;
@@ -26,7 +26,7 @@ struct Target {
     name: TableName,
     prior: Option<TableSpec>,
     observed: Option<ObservedTable>,
-    owned: Option<DeclaredRows>,
+    owned: Option<Owned>,
     force: bool,
 }
 
@@ -81,8 +81,9 @@ impl Target {
             desired: desired.clone(),
             prior: self.prior.clone(),
             observed: self.observed.clone(),
-            rows: (!rows.is_empty()).then(|| rows::declare(desired, &rows).unwrap()),
+            rows: (!rows.is_empty()).then(|| rows::declare(desired, &rows).unwrap().into()),
             owned: self.owned.clone(),
+            server_digest: None,
             rows_drifted: false,
             force_destroy: self.force,
             create_vector_extension: true,
@@ -101,11 +102,18 @@ impl Target {
         let applied = table::apply(&self.database, &scope(), &change, true).await?;
         self.prior = Some(desired.clone());
         self.observed = Some(applied.observed.clone());
-        self.owned = change.rows;
+        self.owned = match change.rows {
+            Some(Declared::Inline(rows)) => Some(rows.into()),
+            _ => None,
+        };
         self.assert_nothing_left(desired, rows);
-        let watched = self.owned.as_ref().map(|rows| (desired, rows));
-        let (mut seen, digest) = table::read(&self.database, &scope(), &self.name, watched).await.unwrap().unwrap();
-        assert_eq!(digest, applied.rows_digest);
+        let look = match &self.owned {
+            Some(owned) => Look::Rows { table: desired, owned, digest: true },
+            None => Look::Table,
+        };
+        let found = table::read(&self.database, &scope(), &self.name, look).await.unwrap().unwrap();
+        assert_eq!(found.rows_digest, applied.rows_digest);
+        let mut seen = found.observed;
         seen.remember(&applied.observed);
         assert_eq!(seen, applied.observed);
         self.observed = Some(seen);
@@ -124,8 +132,8 @@ impl Target {
     }
 
     async fn refresh(&mut self) {
-        let found = table::read(&self.database, &scope(), &self.name, None).await.unwrap();
-        self.observed = found.map(|(observed, _)| observed);
+        let found = table::read(&self.database, &scope(), &self.name, Look::Table).await.unwrap();
+        self.observed = found.map(|seen| seen.observed);
     }
 
     async fn drop(&self) -> Result<Vec<Warning>, Error> {

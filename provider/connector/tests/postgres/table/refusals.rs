@@ -238,6 +238,7 @@ async fn without_pgvector_or_the_right_to_create_it_the_error_says_what_to_do() 
         observed: None,
         rows: None,
         owned: None,
+        server_digest: None,
         rows_drifted: false,
         force_destroy: false,
         create_vector_extension: true,

@@ -53,6 +53,7 @@ async fn many_tables_share_one_schema_and_one_extension() {
                         observed: None,
                         rows: None,
                         owned: None,
+                        server_digest: None,
                         rows_drifted: false,
                         force_destroy: false,
                         create_vector_extension: true,

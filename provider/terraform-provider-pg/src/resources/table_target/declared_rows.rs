@@ -1,7 +1,8 @@
-//! Inline rows: from the dynamic attribute to what the connector declares.
+//! Declared rows: from the attributes to what the connector declares.
 
 use pg_connector::error::RowLabel;
-use pg_connector::rows::{self, DeclaredRows};
+use pg_connector::row_file::Format;
+use pg_connector::rows::{self, Declared, Files, Owned};
 use pg_connector::spec::TableSpec;
 use tfplugin::codec::json::to_plain_json;
 use tfplugin::{Diagnostic, Diagnostics, Path, Value};
@@ -18,16 +19,19 @@ pub enum Rows {
     /// Something about them is only known after apply; how many there are may be known already.
     Unknown(Option<usize>),
     /// They are known and fit the table.
-    Known(DeclaredRows),
+    Known(Declared),
 }
 
 impl Rows {
-    /// The rows, when they are known and there are any.
-    pub fn known(&self) -> Option<&DeclaredRows> {
-        match self {
-            Self::Known(rows) => Some(rows),
-            _ => None,
-        }
+    /// What the user should know of the rows.
+    pub fn remark(&self) -> Option<Diagnostic> {
+        let Self::Known(rows) = self else { return None };
+        let stripped = rows.nul_stripped();
+        let detail = format!(
+            "Postgres cannot keep the character NUL. It is left out of the texts that are written; rows that hold it: {}.",
+            stripped.join(", ")
+        );
+        (!stripped.is_empty()).then(|| Diagnostic::warning("NUL characters are left out", detail))
     }
 
     /// The number of rows as the plan says it.
@@ -45,13 +49,50 @@ impl Rows {
         match self {
             Self::None => Value::Null,
             Self::Unknown(_) => Value::unknown(),
-            Self::Known(rows) => Value::from(rows.digest.as_str()),
+            Self::Known(rows) => Value::from(rows.digest()),
         }
     }
 }
 
+/// Reads the rows of a configuration and checks them against the table. A file is read for it.
+pub async fn declared(config: &Value, table: Option<&TableSpec>, files: &Files) -> Result<Rows, Diagnostics> {
+    let path = match config.get("rows_file") {
+        Value::Null => return inline(config.get("rows"), table),
+        path => path.as_str(),
+    };
+    let null = match config.get("csv_null") {
+        Value::Null => Some(None),
+        null => null.as_str().map(Some),
+    };
+    let (Some(path), Some(null), Some(table)) = (path, null, table) else { return Ok(Rows::Unknown(None)) };
+    match files.declare(table, std::path::Path::new(path), null).await {
+        Ok(rows) => Ok(Rows::Known(rows.into())),
+        Err(errors) => Err(diagnostics::errors(&errors, &model::path)),
+    }
+}
+
+/// What is wrong with the attributes, whatever the file holds.
+pub fn faults(config: &Value) -> Diagnostics {
+    let file = config.get("rows_file");
+    let mut faults = Diagnostics::default();
+    if !file.is_null() && !config.get("rows").is_null() {
+        let detail = "Rows come from rows or from rows_file, not from both.";
+        faults.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root("rows_file")));
+    }
+    let format = file.as_str().map(|path| Format::of(std::path::Path::new(path)));
+    if let Some(Err(error)) = &format {
+        faults.push(diagnostics::error(error, &model::path));
+    }
+    if !config.get("csv_null").is_null() && (file.is_null() || matches!(format, Some(Ok(Format { json: true, .. })))) {
+        let detail =
+            "csv_null belongs to a rows_file that is CSV; JSON Lines and inline rows have a null of their own.";
+        faults.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root("csv_null")));
+    }
+    faults
+}
+
 /// Reads the `rows` attribute of a configuration, plan or state and checks it against the table.
-pub fn declared(rows: &Value, table: Option<&TableSpec>) -> Result<Rows, Diagnostics> {
+pub fn inline(rows: &Value, table: Option<&TableSpec>) -> Result<Rows, Diagnostics> {
     let attribute = Path::root("rows");
     let items: Vec<(RowLabel, &Value)> = match rows.inner() {
         Value::Null => return Ok(Rows::None),
@@ -89,7 +130,7 @@ pub fn declared(rows: &Value, table: Option<&TableSpec>) -> Result<Rows, Diagnos
     }
     match table {
         Some(table) if known => match rows::declare(table, &objects) {
-            Ok(rows) => Ok(Rows::Known(rows)),
+            Ok(rows) => Ok(Rows::Known(rows.into())),
             Err(errors) => Err(diagnostics::errors(&errors, &model::path)),
         },
         _ => Ok(Rows::Unknown(
@@ -98,9 +139,15 @@ pub fn declared(rows: &Value, table: Option<&TableSpec>) -> Result<Rows, Diagnos
     }
 }
 
-/// The rows of a state, which are ours. They are read by the table as it was declared with them: what became of its
+/// The rows that are ours: those of a file by their ledger, or those of a state. They are read by the table as it was declared with them: what became of its
 /// columns since is for the diff to say.
-pub fn owned(state: &Value, memory: &Memory) -> Result<Option<DeclaredRows>, Diagnostics> {
+pub fn owned(state: &Value, memory: &Memory) -> Result<Option<Owned>, Diagnostics> {
+    if let Some(ledger) = &memory.ledger {
+        return Ok(Some(ledger.clone().into()));
+    }
     let spec = memory.declared.clone().or_else(|| model::spec(state));
-    Ok(declared(state.get("rows"), spec.as_ref())?.known().cloned())
+    Ok(match inline(state.get("rows"), spec.as_ref())? {
+        Rows::Known(Declared::Inline(rows)) => Some(rows.into()),
+        _ => None,
+    })
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use pg_connector::catalog::ObservedTable;
+use pg_connector::rows::Ledger;
 use pg_connector::spec::TableSpec;
 use pg_connector::table::Applied;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,10 @@ pub struct Memory {
     pub default_forms: BTreeMap<String, Option<String>>,
     /// The server's digest of our rows, right after the last apply.
     pub rows_digest: Option<String>,
+    /// Where the keys of our rows are, when they came from a file.
+    pub ledger: Option<Ledger>,
+    /// A ledger that the table had when it was imported.
+    pub found_ledger: Option<Ledger>,
     /// The consent of the plan that replaces the table; only in planned bookkeeping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_destroy: Option<bool>,
@@ -58,6 +63,8 @@ impl Memory {
             observed: Some(applied.observed.clone()),
             declared: Some(declared),
             rows_digest: applied.rows_digest.clone(),
+            ledger: applied.ledger.clone(),
+            found_ledger: None,
             force_destroy: None,
         }
     }

@@ -9,7 +9,7 @@ pub mod schema;
 
 use async_trait::async_trait;
 use pg_connector::catalog::RelationKind;
-use pg_connector::table::{self, Applied, TableChange};
+use pg_connector::table::{self, Applied, Look, Seen, TableChange};
 use pg_connector::{Error, TableName};
 use tfplugin::{
     ApplyFailure, Attribute, Context, Diagnostic, Diagnostics, ImportId, Mode, Path, Plan, PlanRequest, Private,
@@ -42,17 +42,6 @@ impl Resource<Data> for TableTarget {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        for attribute in ["rows_file", "csv_null"] {
-            if !config.get(attribute).is_null() {
-                diagnostics.push(
-                    Diagnostic::error(
-                        "Attribute is not available yet",
-                        format!("{attribute} is not available yet in this version of the provider."),
-                    )
-                    .at(Path::root(attribute)),
-                );
-            }
-        }
         let fault = match (config.get("columns").is_null(), config.get("record_schema").is_null()) {
             (true, true) => Some(("columns", "Exactly one of columns and record_schema must be set, and neither is.")),
             (false, false) => Some(("record_schema", "Only one of columns and record_schema can be set.")),
@@ -79,9 +68,10 @@ impl Resource<Data> for TableTarget {
                 return;
             }
         }
-        if let Err(faults) = declared_rows::declared(config.get("rows"), spec.as_ref()) {
+        if let Err(faults) = declared_rows::inline(config.get("rows"), spec.as_ref()) {
             diagnostics.extend(faults);
         }
+        diagnostics.extend(declared_rows::faults(config));
     }
 
     async fn plan(&self, context: &Context<Data>, request: PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
@@ -110,12 +100,17 @@ impl Resource<Data> for TableTarget {
         let spec = model::spec(&state.value);
         let rows = declared_rows::owned(&state.value, &memory).ok().flatten();
         let spec = memory.declared.clone().or(spec);
-        let watched = rows
-            .as_ref()
-            .filter(|_| memory.rows_digest.is_some() && state.value.get("row_drift").as_str() != Some("none"));
-        let rows = spec.as_ref().zip(watched);
-        let found = table::read(database, &diagnostics::scope(context), &name, rows).await.map_err(one)?;
-        let Some((mut observed, digest)) = found else { return Ok(None) };
+        let watched = memory.rows_digest.is_some() && state.value.get("row_drift").as_str() != Some("none");
+        let look = match (&spec, &rows) {
+            (Some(table), Some(owned)) if watched || memory.ledger.is_some() => {
+                Look::Rows { table, owned, digest: watched }
+            }
+            // After an import.
+            _ if memory.declared.is_none() => Look::Ledger,
+            _ => Look::Table,
+        };
+        let seen = table::read(database, &diagnostics::scope(context), &name, look).await.map_err(one)?;
+        let Some(Seen { mut observed, rows_digest, ledger }) = seen else { return Ok(None) };
         if let Some(before) = &memory.observed {
             observed.remember(before);
         }
@@ -133,7 +128,21 @@ impl Resource<Data> for TableTarget {
         if memory.manages_comment() || state.value.get("id").is_null() {
             state.value.set("comment", observed.comment.clone().into());
         }
-        if watched.is_some() && digest != memory.rows_digest {
+        if memory.declared.is_none() {
+            memory.found_ledger = ledger;
+        } else if let (Some(lost), None) = (&memory.ledger, &ledger) {
+            context.warn(Diagnostic::warning(
+                "Which rows are declared here is no longer known",
+                format!(
+                    "The table terraform_pg.ledger_{} says which rows of {name} came from rows_file. It is gone or is not \
+                     for this table, as after a restore under another name. The next apply looks for the declared rows \
+                     again; others are left alone.",
+                    lost.id
+                ),
+            ));
+            (memory.ledger, memory.rows_digest) = (None, None);
+            state.value.set("rows_digest", Value::from("drifted"));
+        } else if watched && rows.is_some() && rows_digest != memory.rows_digest {
             state.value.set("rows_digest", Value::from("drifted"));
         }
         state.value.set("id", Value::from(name.to_string()));
@@ -183,7 +192,7 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
     let database = diagnostics::database(context)?;
     let extension = diagnostics::known_database(context).is_some_and(|data| data.create_vector_extension);
     let memory = Memory::from_private(&plan.private)?;
-    let change = plan::known_change(&plan.value, config, prior, &memory)?;
+    let change = plan::known_change(&plan::files(context), &plan.value, config, prior, &memory).await?;
     let digest_rows = plan.value.get("row_drift").as_str() != Some("none");
     let steps = agreed_steps(&change, &plan.value)?;
     let change = TableChange { create_vector_extension: extension, ..change };

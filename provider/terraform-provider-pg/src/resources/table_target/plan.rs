@@ -3,7 +3,10 @@
 //! **Invariant:** what is planned derives from the configuration, the prior state and its bookkeeping alone; the live
 //! database may only add errors and warnings.
 
-use pg_connector::spec::TableSpec;
+use std::sync::Arc;
+
+use pg_connector::rows::{Files, Owned};
+use pg_connector::spec::{ManagedBy, TableSpec};
 use pg_connector::table::{self, TableChange, TableDrop};
 use pg_connector::{Error, TableName};
 use tfplugin::{Context, Diagnostic, Diagnostics, Path, Plan, PlanRequest, Refinement, Value};
@@ -40,10 +43,11 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
             return diagnostics::errors(&faults, &model::path);
         }
     }
-    let rows = match declared_rows::declared(request.config.get("rows"), desired.as_ref()) {
+    let rows = match declared_rows::declared(request.config, desired.as_ref(), &files(context)).await {
         Ok(rows) => rows,
         Err(diagnostics) => return diagnostics,
     };
+    let remark = rows.remark();
     plan.value.set("row_count", rows.count());
     plan.value.set("rows_digest", rows.digest());
     plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), request.prior));
@@ -59,7 +63,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if !decided.refusals.is_empty() {
         return diagnostics::errors(&decided.refusals, &model::path);
     }
-    let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).collect());
+    let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
     plan.value.set("steps", request.prior.get("steps").clone());
     if creating || !decided.steps.is_empty() || plan.value != *request.prior {
         plan.value.set("steps", model::steps(&decided.steps));
@@ -126,13 +130,21 @@ fn change(desired: TableSpec, rows: Rows, prior: &Value, memory: &Memory, plan: 
         Rows::Unknown(_) => return None,
     };
     let before = model::spec(prior);
-    let owned = declared_rows::owned(prior, memory).ok().flatten();
+    let owned = match declared_rows::owned(prior, memory).ok().flatten() {
+        // What an earlier declaration wrote is only taken over by one that declares rows, and by nobody who merely fills
+        // the table: others may fill it too.
+        None if rows.is_some() && desired.managed_by == ManagedBy::System => {
+            memory.found_ledger.clone().map(Owned::from)
+        }
+        owned => owned,
+    };
     Some(TableChange {
         desired,
         prior: before.and_then(|spec| memory.prior_spec(spec)),
         observed: if prior.is_null() { None } else { memory.observed.clone() },
         rows,
-        owned,
+        owned: owned.filter(|_| !prior.is_null()),
+        server_digest: memory.rows_digest.clone().filter(|_| !prior.is_null()),
         rows_drifted: prior.get("rows_digest").as_str() == Some("drifted"),
         force_destroy: plan.value.get("force_destroy").as_bool() == Some(true),
         // Whether the provider block forbids it may be unknown now, and a skippable step promises nothing.
@@ -141,14 +153,15 @@ fn change(desired: TableSpec, rows: Rows, prior: &Value, memory: &Memory, plan: 
 }
 
 /// The change that a planned value stands for at apply, when everything is known.
-pub fn known_change(
+pub async fn known_change(
+    files: &Files,
     planned: &Value,
     config: &Value,
     prior: &Value,
     memory: &Memory,
 ) -> Result<TableChange, Diagnostics> {
     let desired = declared_spec(planned, config);
-    let rows = declared_rows::declared(config.get("rows"), desired.as_ref())?;
+    let rows = declared_rows::declared(config, desired.as_ref(), files).await?;
     let plan = Plan { value: planned.clone(), ..Plan::default() };
     desired.and_then(|desired| change(desired, rows, prior, memory, &plan)).ok_or_else(|| {
         Diagnostic::error(
@@ -170,6 +183,11 @@ pub fn table_drop(prior: &Value, memory: &Memory, force_destroy: bool) -> Result
     };
     let owned = declared_rows::owned(prior, memory)?;
     Ok(TableDrop { declared, observed: memory.observed.clone(), owned, force_destroy })
+}
+
+/// The passes through files that were made already.
+pub fn files(context: &Context<Data>) -> Arc<Files> {
+    diagnostics::known_database(context).map_or_else(Arc::default, |data| data.files.clone())
 }
 
 fn planned_id(name: Option<&TableName>, prior: &Value) -> Value {

@@ -202,7 +202,9 @@ async fn apply(context: &Context<Data>, prior: Option<&Value>, plan: Plan) -> Re
     let applied = vector_index::apply(database, &diagnostics::scope(context), &build)
         .await
         .map_err(|errors| ApplyFailure::from(diagnostics::errors(&errors, &model::path)))?;
-    applied.warnings.iter().for_each(|warning| context.warn(diagnostics::warning(warning)));
+    for warning in &applied.warnings {
+        context.warn(diagnostics::warning(warning));
+    }
     Ok(state_after(plan, &spec, &applied))
 }
 

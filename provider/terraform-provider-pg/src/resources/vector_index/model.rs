@@ -1,7 +1,7 @@
 //! Attributes to declaration and back: [`Value`] to [`Declaration`], [`Seen`] to [`Value`].
 
 use pg_connector::vector_index::{
-    BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, Declaration, Given, Key, Seen,
+    BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, Declaration, Given, Key, Quantize, Seen,
 };
 use pg_connector::{Blame, TableName};
 use tfplugin::{Diagnostic, Diagnostics, Path, Private, Value};
@@ -12,7 +12,7 @@ const SEEN: &str = "seen";
 /// The attribute that is to blame.
 pub fn path(blame: &Blame) -> Path {
     match blame {
-        Blame::Attribute(name) => name.split('.').fold(Path::default(), |path, part| path.attribute(part)),
+        Blame::Attribute(name) => name.split('.').fold(Path::default(), Path::attribute),
         Blame::Element(name, _) => Path::root(name),
         Blame::Column(..) => Path::root("column"),
         Blame::Row(..) => Path::default(),
@@ -124,7 +124,7 @@ pub fn show(state: &mut Value, seen: &Seen, before: Option<&Seen>) {
         Err(expression) => (expression, None, None),
     };
     state.set("column", column.as_str().into());
-    state.set("quantize", quantize.map(|way| way.word()).into());
+    state.set("quantize", quantize.map(Quantize::word).into());
     state.set("subvector", subvector.map(i64::from).into());
     if before.is_none_or(|before| before.index.predicate != index.predicate) {
         state.set("where", index.predicate.clone().into());

@@ -35,6 +35,7 @@ fn seen() -> Seen {
     Seen {
         columns: BTreeMap::from([("e".to_owned(), ColumnType { ty: VectorType::Vector, dimensions: Some(3) })]),
         partitioned: false,
+        leftover: false,
         index: ObservedIndex {
             method: Method::Ivfflat,
             metric: Metric::Cosine,
@@ -104,7 +105,7 @@ fn a_change_shows_its_statements() {
     let prior = state(&config(&[]), &seen());
     let plan = planned(&config(&[("metric", Value::from("l2"))]), &prior, Some(&seen()));
     assert_eq!(plan.value.get("operator_class").as_str(), Some("vector_l2_ops"));
-    assert_eq!(plan.value.get("steps").as_list().map(<[Value]>::len), Some(4));
+    assert_eq!(plan.value.get("steps").as_list().map(<[Value]>::len), Some(3));
     let plan = planned(&config(&[("concurrently", Value::from(false))]), &prior, Some(&seen()));
     assert_eq!(plan.value.get("steps"), &Value::List(Vec::new()), "that alone builds nothing");
     let plan = planned(&config(&[("column", Value::from("new"))]), &prior, Some(&seen()));
@@ -139,7 +140,7 @@ fn drift_is_shown_and_mended() {
         assert_eq!(value.get(name), &shown, "{name}");
     }
     let plan = planned(&configured, &value, Some(&drifted));
-    assert_eq!(plan.value.get("steps").as_list().map(<[Value]>::len), Some(4));
+    assert_eq!(plan.value.get("steps").as_list().map(<[Value]>::len), Some(3));
     assert_eq!(plan.value.get("valid"), &Value::from(true));
 }
 

@@ -1,0 +1,219 @@
+//! Declared rows that stay in their file: what a pass through it tells, and the passes that follow.
+//!
+//! **Invariant:** a file whose rows are not those of the first pass is never taken for it: every later pass that writes
+//! compares the digest before anything counts.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+
+use super::pass::{Faults, Found, Pass};
+use super::row_hash::{MOST_HASHES, RowHash, Sum};
+use super::value::hex;
+use super::{Cell, declare, key, stage};
+use crate::error::{Blame, Error};
+use crate::spec::TableSpec;
+
+/// The rows of a file, as a pass through it found them. The rows themselves stay in the file.
+#[derive(Clone, Debug)]
+pub struct FileRows {
+    path: PathBuf,
+    csv_null: Option<String>,
+    columns: Vec<String>,
+    count: u64,
+    digest: String,
+    nul_stripped: Vec<u64>,
+    /// Sorted; `None` when there are too many.
+    hashes: Option<Arc<[RowHash]>>,
+}
+
+impl FileRows {
+    /// Reads the file once and checks every row against the table's declaration: all faults, up to a limit, with line and
+    /// column. `csv_null` is the CSV text that means null, by default the empty field without quotes.
+    pub fn declare(table: &TableSpec, path: &Path, csv_null: Option<&str>) -> Result<Self, Vec<Error>> {
+        let mut pass = Pass::open(table, path, csv_null)?;
+        let mut hashes = Some(Vec::new());
+        let mut sum = Sum::default();
+        while let Some(row) = pass.next() {
+            sum.add(&row.digest);
+            if let Some(all) = &mut hashes {
+                all.push(row.hash);
+                if all.len() > MOST_HASHES {
+                    hashes = None;
+                }
+            }
+        }
+        let columns: Vec<String> = pass.columns().iter().map(|column| column.name.to_owned()).collect();
+        let found = pass.finish()?;
+        if let Some(hashes) = &mut hashes {
+            hashes.sort_unstable();
+            let twice: Vec<u64> =
+                hashes.windows(2).filter(|pair| pair[0].key() == pair[1].key()).map(|pair| pair[0].key()).collect();
+            if !twice.is_empty() {
+                duplicates(table, path, csv_null, &twice)?;
+            }
+        }
+        let named = columns_of(&columns, &found);
+        Ok(Self {
+            path: path.to_owned(),
+            csv_null: csv_null.map(str::to_owned),
+            digest: digest(&named, found.rows, sum),
+            columns: named,
+            count: found.rows,
+            nul_stripped: found.nul_stripped,
+            hashes: hashes.map(Arc::from),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The columns that the rows name, the primary key's first.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// How many rows there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// A digest of the rows, whatever their order.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The first lines whose texts held NUL characters, which Postgres cannot keep and which are taken out.
+    pub fn nul_stripped(&self) -> &[u64] {
+        &self.nul_stripped
+    }
+
+    /// The hashes of the rows, sorted; `None` when there are too many.
+    pub(super) fn hashes(&self) -> Option<&[RowHash]> {
+        self.hashes.as_deref()
+    }
+
+    /// Reads the file again and hands out its rows as text for COPY, in pieces: the columns and the row's hash. Rows with
+    /// one of the hashes in `without` (sorted) are left out. Ends early when a piece is not taken.
+    pub(super) fn stream(
+        &self,
+        table: &TableSpec,
+        without: &[RowHash],
+        mut piece: impl FnMut(Bytes) -> bool,
+    ) -> Result<(), Vec<Error>> {
+        let mut pass = Pass::open(table, &self.path, self.csv_null.as_deref())?;
+        let positions = self.positions(pass.columns());
+        let mut sum = Sum::default();
+        let mut buffer = BytesMut::with_capacity(stage::CHUNK + stage::CHUNK / 4);
+        while let Some(row) = pass.next() {
+            sum.add(&row.digest);
+            if without.binary_search(&row.hash).is_ok() {
+                continue;
+            }
+            for &at in &positions {
+                stage::put_cell(&mut buffer, &row.cells[at]);
+                buffer.put_u8(b'\t');
+            }
+            buffer.put_slice(row.hash.to_hex().as_bytes());
+            buffer.put_u8(b'\n');
+            if buffer.len() >= stage::CHUNK {
+                if !piece(buffer.split().freeze()) {
+                    return Ok(());
+                }
+                buffer.reserve(stage::CHUNK + stage::CHUNK / 4);
+            }
+        }
+        let columns: Vec<String> = pass.columns().iter().map(|column| column.name.to_owned()).collect();
+        let found = pass.finish()?;
+        let named = columns_of(&columns, &found);
+        if digest(&named, found.rows, sum) != self.digest {
+            return Err(vec![self.changed()]);
+        }
+        if !buffer.is_empty() {
+            piece(buffer.freeze());
+        }
+        Ok(())
+    }
+
+    /// Reads the file again for the lines of the first rows that fulfil a condition.
+    pub(super) fn find(
+        &self,
+        table: &TableSpec,
+        limit: usize,
+        mut wanted: impl FnMut(&[String], &[Cell], RowHash) -> bool,
+    ) -> Vec<u64> {
+        let mut lines = Vec::new();
+        let Ok(mut pass) = Pass::open(table, &self.path, self.csv_null.as_deref()) else { return lines };
+        let positions = self.positions(pass.columns());
+        while let Some(row) = pass.next() {
+            let cells: Vec<Cell> = positions.iter().map(|&at| row.cells[at].clone()).collect();
+            if wanted(&self.columns, &cells, row.hash) {
+                lines.push(row.line);
+                if lines.len() == limit {
+                    break;
+                }
+            }
+        }
+        lines
+    }
+
+    fn positions(&self, columns: &[declare::Column<'_>]) -> Vec<usize> {
+        (0..columns.len()).filter(|&at| self.columns.iter().any(|name| name == columns[at].name)).collect()
+    }
+
+    fn changed(&self) -> Error {
+        Error::new("read the rows file", format!("{} changed while it was used", self.path.display()))
+            .advice("Nothing was written. Plan again when whatever writes the file is done.")
+            .blame(Blame::Attribute("rows_file"))
+    }
+}
+
+fn columns_of(columns: &[String], found: &Found) -> Vec<String> {
+    found.named.iter().map(|&at| columns[at].clone()).collect()
+}
+
+/// Tells whether keys whose hashes are the same really are, and on which lines.
+fn duplicates(table: &TableSpec, path: &Path, csv_null: Option<&str>, hashes: &[u64]) -> Result<(), Vec<Error>> {
+    let mut pass = Pass::open(table, path, csv_null)?;
+    let kinds = key::kinds(table);
+    let mut seen: HashMap<Vec<String>, u64> = HashMap::new();
+    let mut faults = Faults::default();
+    while let Some(row) = pass.next() {
+        if hashes.binary_search(&row.hash.key()).is_err() {
+            continue;
+        }
+        let texts = || row.cells.iter().take(kinds.len()).map(declare::text);
+        let normal = kinds.iter().zip(texts()).map(|(kind, text)| key::normal_text(kind, text).into_owned()).collect();
+        if let Some(first) = seen.get(&normal) {
+            let shown = key::shown(&table.primary_key, texts());
+            let message = format!(
+                "{}, line {}: the key {shown} is declared twice, first on line {first}",
+                path.display(),
+                row.line
+            );
+            faults.push(Error::new("read the rows file", message).blame(Blame::Attribute("rows_file")));
+        } else {
+            seen.insert(normal, row.line);
+        }
+    }
+    faults.finish()
+}
+
+fn digest(columns: &[String], rows: u64, sum: Sum) -> String {
+    let mut names: Vec<&String> = columns.iter().collect();
+    names.sort_unstable();
+    let mut hasher = Sha256::new();
+    hasher.update("rows of a file");
+    hasher.update(rows.to_be_bytes());
+    for name in names {
+        hasher.update((name.len() as u64).to_be_bytes());
+        hasher.update(name);
+    }
+    hasher.update(sum.bytes());
+    hex(&hasher.finalize())
+}

@@ -1,0 +1,174 @@
+//! Rows told apart by short hashes: which rows of a file are new, changed or gone.
+//!
+//! A row's hash is half a hash of its key and half one of its cells that are not null. **Invariant:** equal rows have
+//! equal hashes, whatever the order of their cells, the spelling of their keys or the version of this program.
+
+use sha2::{Digest, Sha256};
+
+use super::key;
+use super::kind::ColumnKind;
+use super::value::hex;
+
+/// More rows than this are not told apart in memory: 16 bytes each are kept.
+pub(crate) const MOST_HASHES: usize = 2_000_000;
+
+/// The hash of one row; sorted, rows with the same key stand side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RowHash(pub(crate) u128);
+
+impl RowHash {
+    /// Puts a hash together from a digest of the key and one of the cells.
+    pub(crate) fn new(key: &[u8; 32], cells: &[u8; 32]) -> Self {
+        let half = |digest: &[u8; 32]| u128::from(u64::from_be_bytes(first(digest)));
+        Self(half(key) << 64 | half(cells))
+    }
+
+    /// The half that stands for the key.
+    pub(crate) fn key(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    /// As the server's type `uuid` reads it.
+    pub(crate) fn to_hex(self) -> String {
+        hex(&self.0.to_be_bytes())
+    }
+}
+
+/// The digest of a key: of the normal form of each of its parts.
+pub(crate) fn key_digest<'a>(parts: impl IntoIterator<Item = (&'a ColumnKind, &'a str)>) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for (kind, text) in parts {
+        let normal = key::normal_text(kind, text);
+        hasher.update((normal.len() as u64).to_be_bytes());
+        hasher.update(&*normal);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(&hasher.finalize());
+    digest
+}
+
+fn first(digest: &[u8; 32]) -> [u8; 8] {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    first
+}
+
+/// The digest of a text that stands for a row or a key.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(&Sha256::digest(bytes));
+    digest
+}
+
+/// Digests added up, so that their order does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum([u64; 4]);
+
+impl Sum {
+    /// Adds a digest.
+    pub(crate) fn add(&mut self, digest: &[u8; 32]) {
+        let mut carry = false;
+        for (limb, bytes) in self.0.iter_mut().zip(digest.chunks_exact(8)) {
+            let mut number = [0; 8];
+            number.copy_from_slice(bytes);
+            let (sum, over) = limb.overflowing_add(u64::from_le_bytes(number));
+            let (sum, again) = sum.overflowing_add(u64::from(carry));
+            (*limb, carry) = (sum, over || again);
+        }
+    }
+
+    /// The sum as bytes.
+    pub(crate) fn bytes(self) -> Vec<u8> {
+        self.0.iter().flat_map(|limb| limb.to_le_bytes()).collect()
+    }
+}
+
+/// How rows that are declared differ from those that were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Rows with a new key.
+    pub(crate) inserted: u64,
+    /// Rows with a known key and other cells.
+    pub(crate) updated: u64,
+    /// Rows whose key is no longer declared.
+    pub(crate) deleted: u64,
+    /// The former hashes of rows that are updated or deleted.
+    pub(crate) gone: Vec<RowHash>,
+}
+
+/// Compares. Both must be sorted.
+pub(crate) fn difference(former: &[RowHash], now: &[RowHash]) -> Difference {
+    let mut difference = Difference::default();
+    let (mut former, mut now) = (former.iter().copied().peekable(), now.iter().copied().peekable());
+    loop {
+        match (former.peek(), now.peek()) {
+            (None, None) => return difference,
+            (Some(a), Some(b)) if a.key() == b.key() => {
+                if a != b {
+                    difference.updated += 1;
+                    difference.gone.push(*a);
+                }
+                former.next();
+                now.next();
+            }
+            (Some(a), b) if b.is_none_or(|b| a.key() < b.key()) => {
+                difference.deleted += 1;
+                difference.gone.push(*a);
+                former.next();
+            }
+            _ => {
+                difference.inserted += 1;
+                now.next();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashes(rows: &[(u64, u64)]) -> Vec<RowHash> {
+        rows.iter().map(|(key, cells)| RowHash(u128::from(*key) << 64 | u128::from(*cells))).collect()
+    }
+
+    #[test]
+    fn rows_are_told_apart() {
+        let former = hashes(&[(1, 1), (2, 1), (3, 1), (5, 1)]);
+        let now = hashes(&[(0, 1), (1, 1), (2, 2), (4, 1), (5, 1), (9, 9)]);
+        let found = difference(&former, &now);
+        assert_eq!((found.inserted, found.updated, found.deleted), (3, 1, 1));
+        assert_eq!(found.gone, hashes(&[(2, 1), (3, 1)]));
+        assert_eq!(difference(&now, &now), Difference::default());
+        assert_eq!(difference(&[], &now).inserted, 6);
+        assert_eq!(difference(&now, &[]).deleted, 6);
+    }
+
+    #[test]
+    fn a_sum_has_no_order_and_carries() {
+        let (ones, one) = ([0xff; 32], {
+            let mut one = [0; 32];
+            one[0] = 1;
+            one
+        });
+        let (mut a, mut b) = (Sum::default(), Sum::default());
+        for digest in [&ones, &one, &sha256(b"x")] {
+            a.add(digest);
+        }
+        for digest in [&sha256(b"x"), &one, &ones] {
+            b.add(digest);
+        }
+        assert_eq!(a, b);
+        let mut x = Sum::default();
+        x.add(&sha256(b"x"));
+        assert_eq!(a, x, "all ones and one are zero");
+    }
+
+    #[test]
+    fn a_hash_is_a_uuid_to_the_server() {
+        let hash = RowHash::new(&sha256(b"key"), &sha256(b"cells"));
+        assert_eq!(hash.to_hex().len(), 32);
+        assert_eq!(hash.to_hex()[..16], hex(&sha256(b"key")[..8]));
+        assert_eq!(format!("{:016x}", hash.key()), hash.to_hex()[..16]);
+    }
+}
