@@ -1,5 +1,7 @@
 //! The demo: every step happens, and nothing is left behind, however it ends.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails here is a failed test")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -15,6 +15,7 @@ mod provider_config;
 mod quickstart;
 mod replace;
 mod rows;
+mod rows_file;
 mod sql_attachment;
 mod support;
 mod table;
