@@ -7,6 +7,7 @@
 
 mod concurrency;
 mod data;
+mod demo;
 mod drift;
 mod faults;
 mod import;
@@ -14,6 +15,7 @@ mod provider_config;
 mod quickstart;
 mod replace;
 mod rows;
+mod rows_file;
 mod sql_attachment;
 mod support;
 mod table;
