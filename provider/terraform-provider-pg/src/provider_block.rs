@@ -239,7 +239,7 @@ fn port(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 }
 
 fn max_connections(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
-    if !value.as_i64().is_some_and(|number| number >= 1) {
+    if value.as_i64().is_none_or(|number| number < 1) {
         wrong(path, diagnostics, "It is a whole number, at least 1.");
     }
 }

@@ -48,8 +48,9 @@ impl Format {
     pub fn of(path: &Path) -> Result<Self, Error> {
         let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
         let (gzip, plain) = name.strip_suffix(".gz").map_or((false, name.as_str()), |plain| (true, plain));
-        let json = plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
-        if json || plain.ends_with(".csv") {
+        let ending = plain.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let json = matches!(ending, "jsonl" | "ndjson");
+        if json || ending == "csv" {
             Ok(Self { json, gzip })
         } else {
             Err(fault(path, None, "its name ends in none of .jsonl, .ndjson and .csv (also with .gz)"))

@@ -17,11 +17,11 @@ const GRAIN: Duration = Duration::from_secs(2);
 
 /// The passes of one process.
 #[derive(Debug, Default)]
-pub struct Files(Mutex<HashMap<Key, (Stamp, FileRows)>>);
+pub struct Files(Mutex<HashMap<Pass, (Stamp, FileRows)>>);
 
 /// What a pass depends on, beside the file's content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct Pass {
     path: PathBuf,
     csv_null: Option<String>,
     columns: Vec<(String, String, bool)>,
@@ -43,7 +43,7 @@ impl Files {
         csv_null: Option<&str>,
     ) -> Result<FileRows, Vec<Error>> {
         let column = |c: &ColumnSpec| (c.name.clone(), c.type_name.clone(), c.nullable);
-        let key = Key {
+        let key = Pass {
             path: path.to_owned(),
             csv_null: csv_null.map(str::to_owned),
             columns: table.columns.iter().map(column).collect(),
@@ -67,7 +67,7 @@ impl Files {
         Ok(rows)
     }
 
-    fn passes(&self) -> std::sync::MutexGuard<'_, HashMap<Key, (Stamp, FileRows)>> {
+    fn passes(&self) -> std::sync::MutexGuard<'_, HashMap<Pass, (Stamp, FileRows)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -63,7 +63,7 @@ pub(super) async fn stage(
             }
         }
         Some(Declared::File(file)) if file.count() > 0 && new > 0 => {
-            copy_file(transaction, change, shape, file, without).await?
+            copy_file(transaction, change, shape, file, without).await?;
         }
         Some(Declared::File(_)) | None => {}
     }
@@ -92,12 +92,11 @@ fn creations(change: &RowChange<'_>, shape: &Shape, extent: &Extent) -> Vec<Stri
     if !shape.groups.is_empty() {
         // Every column that some group names; the primary key's first.
         let mut columns: Vec<&String> = shape.keys.iter().collect();
-        match change.declared.and_then(Declared::file) {
-            Some(file) => columns.extend(file.columns().iter().filter(|name| !shape.keys.contains(name))),
-            None => {
-                let named: Vec<&String> = shape.groups.iter().flat_map(|group| &group.columns).collect();
-                columns.extend(change.table.columns.iter().map(|c| &c.name).filter(|name| named.contains(name)));
-            }
+        if let Some(file) = change.declared.and_then(Declared::file) {
+            columns.extend(file.columns().iter().filter(|name| !shape.keys.contains(name)));
+        } else {
+            let named: Vec<&String> = shape.groups.iter().flat_map(|group| &group.columns).collect();
+            columns.extend(change.table.columns.iter().map(|c| &c.name).filter(|name| named.contains(name)));
         }
         let hash = match change.declared.and_then(Declared::file) {
             Some(_) => format!(", null::uuid as {}", quote_ident(&shape.staged_hash)),
@@ -231,7 +230,7 @@ async fn copy_file(
         reader.await.map_err(|error| Error::new(doing(change), format!("reading the file ended early: {error}")))?;
     if interrupted.is_none() {
         // Without an end the server takes the copy back.
-        read.map_err(together)?;
+        read.map_err(|errors| together(&errors))?;
     }
     match finish(sink, interrupted).await {
         Ok(()) => Ok(()),
@@ -240,7 +239,7 @@ async fn copy_file(
 }
 
 /// One error that says what all of them say.
-fn together(errors: Vec<Error>) -> Error {
+fn together(errors: &[Error]) -> Error {
     let messages: Vec<&str> = errors.iter().map(Error::message).collect();
     let message = messages.join("\n");
     match errors.first() {
