@@ -3,7 +3,6 @@
 //! **Invariant:** an index in use goes only in the transaction that puts its successor in place. What a build leaves
 //! behind bears the reserved name, and the next apply finishes or drops it.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Transaction;
@@ -15,15 +14,16 @@ use super::plan::{
 };
 use super::progress;
 use super::spec::{BuildSettings, VectorIndexSpec};
-use crate::database::{Database, Notice, Retries, Scope, Session, TableLock, is_transient};
+use crate::database::{Database, Notice, Retries, Scope, Session, TableLock, is_transient, remarks};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_literal};
 use crate::sql_text::mask_literals;
 use crate::step::Step;
 use crate::table::Warning;
 
-/// How long clearing up after a failed build may take.
-const CLEAR_UP: Duration = Duration::from_secs(10);
+/// How long clearing up after a failed build may take: clearly less than a user who has stopped the run waits for it to
+/// end by itself, so that the error of the build is seen. What keeps the build waiting may well keep this waiting too.
+const CLEAR_UP: Duration = Duration::from_secs(3);
 
 /// How long the short transaction that swaps indexes waits for its locks before it lets others pass.
 const SWAP_LOCK_TIMEOUT: &str = "2s";
@@ -245,7 +245,7 @@ async fn swap(
 }
 
 fn applied(spec: &VectorIndexSpec, session: &Session, decision: Decision, seen: Seen) -> Applied {
-    let mut warnings = notices(spec, session.take_notices());
+    let mut warnings = notices(spec, &session.take_notices());
     warnings.extend(known_bugs(&decision));
     Applied { seen, steps: decision.steps, warnings }
 }
@@ -404,7 +404,7 @@ async fn drop_unfinished(
             std::mem::drop(session);
             session = database.connect(scope).await?;
         }
-        let error = match drop_without_timeouts(&session, reserved).await {
+        let error = match drop_promptly(&session, reserved).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -416,9 +416,10 @@ async fn drop_unfinished(
     }
 }
 
-async fn drop_without_timeouts(session: &Session, index: &TableName) -> Result<(), Error> {
+async fn drop_promptly(session: &Session, index: &TableName) -> Result<(), Error> {
     let doing = format!("drop the unfinished index {index}");
-    execute(session, "set lock_timeout = 0; set statement_timeout = 0", &doing).await?;
+    let limit = CLEAR_UP.as_millis();
+    execute(session, &format!("set lock_timeout = {limit}; set statement_timeout = {limit}"), &doing).await?;
     execute(session, &plan::drop(index, true).sql, &doing).await
 }
 
@@ -449,19 +450,6 @@ fn is_concurrent(step: &Step) -> bool {
     ["create index concurrently ", "drop index concurrently "].iter().any(|start| step.sql.starts_with(start))
 }
 
-/// The settings under which the index is built.
-fn settings_sql(build: &Build<'_>, extension: Option<&Extension>, local: bool) -> String {
-    let set = if local { "set local" } else { "set" };
-    let mut sql = extension.map_or_else(String::new, |extension| set_search_path(extension, local));
-    if let Some(memory) = &build.settings.maintenance_work_mem {
-        let _ = write!(sql, "{set} maintenance_work_mem = {}; ", quote_literal(memory));
-    }
-    if let Some(workers) = build.settings.max_parallel_maintenance_workers {
-        let _ = write!(sql, "{set} max_parallel_maintenance_workers = {workers}; ");
-    }
-    sql
-}
-
 /// Gives the session the settings under which the index is built.
 async fn set_up(
     client: &tokio_postgres::Client,
@@ -469,8 +457,22 @@ async fn set_up(
     decision: &Decision,
     local: bool,
 ) -> Result<(), Error> {
-    let sql = settings_sql(build, decision.extension.as_ref(), local);
-    execute(client, &sql, &doing(build.spec)).await.map_err(|error| error.blame(Blame::Attribute("build")))
+    let doing = doing(build.spec);
+    if let Some(extension) = &decision.extension {
+        execute(client, &set_search_path(extension, local), &doing).await?;
+    }
+    let set = if local { "set local" } else { "set" };
+    if let Some(memory) = &build.settings.maintenance_work_mem {
+        let sql = format!("{set} maintenance_work_mem = {}", quote_literal(memory));
+        let blamed = |error: Error| error.blame(Blame::Attribute("build.maintenance_work_mem"));
+        execute(client, &sql, &doing).await.map_err(blamed)?;
+    }
+    if let Some(workers) = build.settings.max_parallel_maintenance_workers {
+        let sql = format!("{set} max_parallel_maintenance_workers = {workers}");
+        let blamed = |error: Error| error.blame(Blame::Attribute("build.max_parallel_maintenance_workers"));
+        execute(client, &sql, &doing).await.map_err(blamed)?;
+    }
+    Ok(())
 }
 
 async fn run_step(client: &tokio_postgres::Client, step: &Step, spec: &VectorIndexSpec) -> Result<(), Error> {
@@ -500,16 +502,12 @@ fn advice(error: &Error) -> Option<&'static str> {
 }
 
 /// What the server remarked, as one warning.
-fn notices(spec: &VectorIndexSpec, notices: Vec<Notice>) -> Vec<Warning> {
+fn notices(spec: &VectorIndexSpec, notices: &[Notice]) -> Vec<Warning> {
     if notices.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![format!("Index {}:", spec.qualified())];
-    for notice in notices {
-        lines.push(format!("{}: {}", notice.severity, notice.message));
-        lines.extend(notice.detail.iter().map(|detail| format!("  Detail: {detail}")));
-        lines.extend(notice.hint.iter().map(|hint| format!("  Hint: {hint}")));
-    }
+    lines.extend(remarks(notices, str::to_owned));
     vec![Warning { summary: "Postgres remarked on a vector index", detail: lines.join("\n") }]
 }
 

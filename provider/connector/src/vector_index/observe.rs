@@ -85,7 +85,7 @@ pub async fn read(
     Ok(sight.and_then(|sight| seen(&sight, before)))
 }
 
-/// The table that an index is on, for an index that is known by its own name only.
+/// The table that an index is on, for an index that is known by its own name only; an error when pgvector did not make it.
 pub async fn table_of(database: &Database, scope: &Scope, index: &TableName) -> Result<Option<TableName>, Error> {
     let session = database.connect(scope).await?;
     let rows = session
@@ -97,7 +97,15 @@ pub async fn table_of(database: &Database, scope: &Scope, index: &TableName) -> 
         )
         .await
         .map_err(|error| scope.explain(Error::postgres(format!("look for index {index}"), &error)))?;
-    Ok(rows.first().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))))
+    let Some(row) = rows.first() else { return Ok(None) };
+    let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+    if let Some(on) = catalog::table(&*session, &table).await.map_err(|error| scope.explain(error))?
+        && let Found::Foreign(what) =
+            catalog::find(&*session, index, &on).await.map_err(|error| scope.explain(error))?
+    {
+        return Err(Error::new(format!("take over index {index}"), format!("it is not a pgvector index, but {what}")));
+    }
+    Ok(Some(table))
 }
 
 /// The index as it was seen, when it is one of ours. A file that was written anew holds what its options say; one that
