@@ -16,6 +16,7 @@ mod dial;
 mod lock;
 mod password_command;
 mod pool;
+mod remarks;
 mod retry;
 mod scope;
 mod session;
@@ -28,6 +29,7 @@ use crate::name::TableName;
 use crate::settings::Settings;
 
 pub use lock::TableLock;
+pub(crate) use remarks::remarks;
 pub use retry::{Retries, is_transient, retry};
 pub use scope::{Scope, Stop};
 pub use session::{Notice, Session};

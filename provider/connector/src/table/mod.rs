@@ -31,6 +31,8 @@ use crate::rows::{Declared, Ledger, Owned, RowOutcome};
 use crate::spec::TableSpec;
 use crate::step::Step;
 
+pub(crate) use shared::ensure_extension;
+
 /// Something the user should know though nothing failed. The summary is constant for each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
