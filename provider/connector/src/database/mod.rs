@@ -28,7 +28,7 @@ use crate::name::TableName;
 use crate::settings::Settings;
 
 pub use lock::TableLock;
-pub use retry::{Retries, is_transient, retry};
+pub use retry::{Retries, is_transient};
 pub use scope::{Scope, Stop};
 pub use session::{Notice, Session};
 
