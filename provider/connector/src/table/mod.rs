@@ -11,6 +11,7 @@ mod check;
 mod diff;
 mod drop;
 mod explain;
+mod fellows;
 mod hazards;
 mod loss;
 mod online;
