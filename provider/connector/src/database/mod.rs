@@ -30,7 +30,6 @@ use crate::settings::Settings;
 
 pub use lock::TableLock;
 pub(crate) use remarks::remarks;
-pub use retry::{Retries, is_transient, retry};
 pub use retry::{Retries, is_transient};
 pub use scope::{Scope, Stop};
 pub use session::{Notice, Session};

@@ -27,7 +27,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     let creating = request.prior.is_null();
     match inferred::complete(request.config, request.prior) {
         Ok(complete) if request.config.get("columns").is_null() => {
-            plan.value.set("columns", complete.get("columns").clone())
+            plan.value.set("columns", complete.get("columns").clone());
         }
         Ok(_) => fill_columns(&mut plan.value, request.config, request.prior, &memory),
         Err(diagnostics) => return diagnostics,
