@@ -461,11 +461,7 @@ async fn build_beside(
     let step = create(spec, &decision.recipe, true, &reserved.name);
     let (result, last) = progress::watch(database, pid, &doing, run_step(session, &step, spec)).await;
     result.map_err(|error| match last {
-        Some(last) if scope.stopped().is_some() => {
-            let error = scope.explain(error);
-            let message = format!("{}; the build was at: {last}", error.message());
-            error.because(message)
-        }
+        Some(last) if scope.stopped().is_some() => error.advice(format!("When last seen, the build was at: {last}")),
         _ => error,
     })
 }

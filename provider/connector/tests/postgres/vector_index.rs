@@ -385,9 +385,10 @@ async fn a_table_changed_in_the_same_apply_is_no_surprise() {
 
         let prior = Prior { seen: &built.seen, ..prior };
         test.query("drop index t__vector__v; alter table t alter v type halfvec(3)").await;
-        let said = messages(build(&database, &old, true, Some(prior)).await);
+        let errors = build(&database, &old, true, Some(prior)).await.unwrap_err();
+        let said = errors[0].message();
         assert!(said.contains("was changed in this apply") && said.contains("halfvec(3) now"), "{said}");
-        assert!(said.contains("apply again") && !said.contains("since the plan"), "{said}");
+        assert!(errors[0].advised().unwrap().contains("apply again") && !said.contains("since the plan"), "{errors:?}");
         assert_eq!(indexes(&test).await, "");
     })
     .await;
