@@ -57,8 +57,12 @@ pub(crate) fn part(kind: &ColumnKind, text: &str) -> KeyPart {
 /// The normal form of a key part as text, without a copy where the text is its own normal form.
 pub(crate) fn normal_text<'a>(kind: &ColumnKind, text: &'a str) -> Cow<'a, str> {
     match (&kind.base, kind.array) {
-        (Base::Numeric { .. } | Base::Float { .. }, false)
-        | (Base::Text { equality: TextEquality::Padded | TextEquality::IgnoreCase, .. }, false) => {
+        (
+            Base::Numeric { .. }
+            | Base::Float { .. }
+            | Base::Text { equality: TextEquality::Padded | TextEquality::IgnoreCase, .. },
+            false,
+        ) => {
             match part(kind, text) {
                 KeyPart::Integer(number) => Cow::Owned(number.to_string()),
                 KeyPart::Number(number) => Cow::Owned(number.to_string()),
