@@ -144,6 +144,15 @@ impl Error {
         self
     }
 
+    /// Leaves out DETAIL, where it would show data.
+    #[must_use]
+    pub fn without_detail(mut self) -> Self {
+        if let Some(server) = &mut self.0.server {
+            server.detail = None;
+        }
+        self
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {

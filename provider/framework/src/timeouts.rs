@@ -176,7 +176,7 @@ pub(crate) fn validate(schema: &Schema, config: &Value, diagnostics: &mut Diagno
         };
         if let Some(problem) = problem {
             let path = Path::root(ATTRIBUTE).attribute(name);
-            diagnostics.push(Diagnostic::error("Invalid timeout", problem).at(path));
+            diagnostics.push(Diagnostic::error("Invalid timeout", format!("{path}: {problem}")).at(path));
         }
     }
 }
@@ -271,6 +271,7 @@ mod tests {
             assert_eq!(diagnostics.has_error(), wrong, "{text}");
             if wrong {
                 assert_eq!(diagnostics.0[0].path.to_string(), "timeouts.create");
+                assert!(diagnostics.0[0].detail.starts_with("timeouts.create: "), "{:?}", diagnostics.0[0]);
             }
         }
         let mut diagnostics = Diagnostics::default();

@@ -3,7 +3,7 @@
 //! **Invariant:** no message holds the content of a string literal of the texts.
 
 use super::spec::{Attachment, Text, blamed};
-use crate::database::Notice;
+use crate::database::{Notice, remarks};
 use crate::error::Error;
 use crate::sql_text::{Location, Statement, excerpt, scrub};
 use crate::table::Warning;
@@ -97,18 +97,14 @@ pub(super) fn teardown_failed(attachment: &Attachment, error: &Error, why: Optio
 }
 
 /// What the server remarked, as one warning.
-pub(super) fn notices(attachment: &Attachment, notices: Vec<Notice>) -> Vec<Warning> {
+pub(super) fn notices(attachment: &Attachment, notices: &[Notice]) -> Vec<Warning> {
     if notices.is_empty() {
         return Vec::new();
     }
     let texts = [Some(&attachment.setup_sql), attachment.teardown_sql.as_ref()];
     let clean = |text: &str| texts.iter().flatten().fold(text.to_owned(), |text, sql| scrub(&text, sql));
     let mut lines = vec![format!("{}:", capital(&attachment.title()))];
-    for notice in notices {
-        lines.push(format!("{}: {}", notice.severity, clean(&notice.message)));
-        lines.extend(notice.detail.iter().map(|detail| format!("  Detail: {}", clean(detail))));
-        lines.extend(notice.hint.iter().map(|hint| format!("  Hint: {}", clean(hint))));
-    }
+    lines.extend(remarks(notices, clean));
     vec![Warning { summary: "Postgres remarked on an attachment's SQL", detail: lines.join("\n") }]
 }
 

@@ -11,18 +11,20 @@ use crate::error::{Blame, Error};
 use crate::sql_text::{Statement, split};
 use crate::table::Warning;
 
-/// A failed change, and whether it got so far that neither the old nor the new attachment is in force.
+/// A failed setup or change, and how far it got.
 #[derive(Debug)]
 pub struct ChangeFailure {
     /// Why.
     pub error: Error,
-    /// Whether the old one is torn down.
+    /// Whether the old one is torn down, so that neither it nor the new one is in force.
     pub torn_down: bool,
+    /// Whether something of the new one is there, so that its teardown is needed.
+    pub begun: bool,
 }
 
 impl From<Error> for ChangeFailure {
     fn from(error: Error) -> Self {
-        Self { error, torn_down: false }
+        Self { error, torn_down: false, begun: false }
     }
 }
 
@@ -43,9 +45,13 @@ pub async fn read(database: &Database, scope: &Scope, attachment: &Attachment) -
 }
 
 /// Sets a new attachment up.
-pub async fn create(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<Vec<Warning>, Error> {
+pub async fn create(
+    database: &Database,
+    scope: &Scope,
+    attachment: &Attachment,
+) -> Result<Vec<Warning>, ChangeFailure> {
     if attachment.transactional {
-        in_transaction(database, scope, Work::SetUp(attachment)).await
+        Ok(in_transaction(database, scope, Work::SetUp(attachment)).await?)
     } else {
         set_up_step_by_step(database, scope, attachment).await
     }
@@ -72,7 +78,7 @@ pub async fn change(
             warnings.extend(more);
             Ok(warnings)
         }
-        Err(error) => Err(ChangeFailure { error, torn_down: true }),
+        Err(failure) => Err(ChangeFailure { torn_down: true, ..failure }),
     }
 }
 
@@ -82,7 +88,7 @@ pub async fn destroy(database: &Database, scope: &Scope, attachment: &Attachment
     let result = if attachment.transactional {
         in_transaction(database, scope, Work::TearDown(attachment)).await
     } else {
-        step_by_step(database, scope, attachment, Text::Teardown, teardown).await
+        step_by_step(database, scope, attachment, Text::Teardown, teardown).await.map_err(|failure| failure.error)
     };
     let error = match result {
         Err(error) if error.server().is_some() => error,
@@ -147,7 +153,7 @@ async fn in_transaction(database: &Database, scope: &Scope, work: Work<'_>) -> R
             result => break result.map_err(|error| scope.explain(error))?,
         }
     };
-    warnings.extend(notices(attachment, session.take_notices()));
+    warnings.extend(notices(attachment, &session.take_notices()));
     Ok(warnings)
 }
 
@@ -208,9 +214,10 @@ async fn set_up_step_by_step(
     database: &Database,
     scope: &Scope,
     attachment: &Attachment,
-) -> Result<Vec<Warning>, Error> {
+) -> Result<Vec<Warning>, ChangeFailure> {
     let mut warnings = step_by_step(database, scope, attachment, Text::Setup, &attachment.setup_sql).await?;
-    if !read(database, scope, attachment).await? {
+    let begun = |error| ChangeFailure { error, torn_down: false, begun: true };
+    if !read(database, scope, attachment).await.map_err(begun)? {
         let error = not_found(attachment);
         warnings.push(Warning {
             summary: "The check does not find the attachment",
@@ -227,7 +234,7 @@ async fn step_by_step(
     attachment: &Attachment,
     text: Text,
     sql: &str,
-) -> Result<Vec<Warning>, Error> {
+) -> Result<Vec<Warning>, ChangeFailure> {
     let failure = Failure { attachment, text, sql };
     let statements = split(&failure.doing(), sql)?;
     let (_lock, mut session) = database.lock_table_outside_transactions(&attachment.table, scope).await?;
@@ -236,7 +243,7 @@ async fn step_by_step(
         require_table(&session, attachment).await?;
     }
     run_each(&session, scope, &failure, &statements).await?;
-    Ok(notices(attachment, session.take_notices()))
+    Ok(notices(attachment, &session.take_notices()))
 }
 
 async fn run_each(
@@ -244,11 +251,13 @@ async fn run_each(
     scope: &Scope,
     failure: &Failure<'_>,
     statements: &[Statement<'_>],
-) -> Result<(), Error> {
+) -> Result<(), ChangeFailure> {
     for statement in statements {
         session.batch_execute(statement.text).await.map_err(|error| {
             let error = scope.explain(failure.of(statement, &error));
-            Failure::with_what_ran(error, statement.number)
+            let begun = statement.number > 1 || error.is_closed() || can_fail_halfway(statement);
+            let error = Failure::with_what_ran(error, statement.number);
+            ChangeFailure { error, torn_down: false, begun }
         })?;
     }
     let controls = ["begin", "start"];
@@ -259,10 +268,15 @@ async fn run_each(
             messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")))
         });
         if !outside {
-            return Err(left_open(failure));
+            return Err(ChangeFailure { error: left_open(failure), torn_down: false, begun: statements.len() > 1 });
         }
     }
     Ok(())
+}
+
+/// Whether a statement that fails may leave something behind.
+fn can_fail_halfway(statement: &Statement<'_>) -> bool {
+    statement.has_word("concurrently") || ["call", "do"].iter().any(|word| statement.begins_with(&[word]))
 }
 
 async fn table_exists(client: &Client, attachment: &Attachment) -> Result<bool, Error> {

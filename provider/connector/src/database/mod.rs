@@ -16,6 +16,7 @@ mod dial;
 mod lock;
 mod password_command;
 mod pool;
+mod remarks;
 mod retry;
 mod scope;
 mod session;
@@ -28,7 +29,8 @@ use crate::name::TableName;
 use crate::settings::Settings;
 
 pub use lock::TableLock;
-pub use retry::{Retries, is_transient, retry};
+pub(crate) use remarks::remarks;
+pub use retry::{Retries, is_transient};
 pub use scope::{Scope, Stop};
 pub use session::{Notice, Session};
 

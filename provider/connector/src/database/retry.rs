@@ -23,23 +23,6 @@ pub fn is_transient(error: &Error) -> bool {
     }
 }
 
-/// Runs a whole transaction, and runs it again after a growing pause while its error is transient, a limited number of
-/// times and only as long as the operation may go on. The last error is returned. Where a closure does not fit, a loop
-/// around [`Retries::again`] does the same.
-pub async fn retry<T, F: Future<Output = Result<T, Error>>>(
-    scope: &Scope,
-    is_transient: impl Fn(&Error) -> bool,
-    mut attempt: impl FnMut() -> F,
-) -> Result<T, Error> {
-    let mut retries = Retries::new(scope);
-    loop {
-        match attempt().await {
-            Err(error) if is_transient(&error) && retries.again(&error).await => {}
-            result => return result.map_err(|error| scope.explain(error)),
-        }
-    }
-}
-
 /// Counts the attempts at one thing, with pauses between them.
 #[derive(Debug)]
 pub struct Retries<'a> {
@@ -105,27 +88,10 @@ fn random_bits() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::sync::Mutex;
-
     use super::*;
 
     fn failure(message: &str) -> Error {
         Error::new("try", message)
-    }
-
-    #[tokio::test]
-    async fn only_transient_failures_are_tried_again() {
-        let scope = Scope::default();
-        for (fails, transient, tries, succeeds) in [(0, true, 1, true), (2, true, 3, true), (2, false, 1, false)] {
-            let count = Cell::new(0);
-            let attempt = || async {
-                count.set(count.get() + 1);
-                if count.get() > fails { Ok(()) } else { Err(failure("no")) }
-            };
-            let result = retry(&scope, |_| transient, attempt).await;
-            assert_eq!((count.get(), result.is_ok()), (tries, succeeds));
-        }
     }
 
     #[tokio::test]
@@ -141,35 +107,7 @@ mod tests {
     async fn a_stopped_operation_is_not_tried_again() {
         let scope = Scope::default();
         scope.cancel.cancel();
-        let count = Cell::new(0);
-        let result: Result<(), Error> = retry(
-            &scope,
-            |_| true,
-            || async {
-                count.set(count.get() + 1);
-                Err(failure("no"))
-            },
-        )
-        .await;
-        assert_eq!((count.get(), result.is_err()), (1, true));
-    }
-
-    #[tokio::test]
-    async fn the_future_can_be_sent_to_another_thread() {
-        tokio::spawn(async {
-            let scope = Scope::default();
-            let log = Mutex::new(String::new());
-            retry(&scope, is_transient, || async {
-                tokio::task::yield_now().await;
-                log.lock().unwrap().push('x');
-                Ok(())
-            })
-            .await
-            .unwrap();
-            assert_eq!(log.into_inner().unwrap(), "x");
-        })
-        .await
-        .unwrap();
+        assert!(!Retries::new(&scope).again(&failure("no")).await);
     }
 
     #[test]

@@ -115,14 +115,16 @@ pub(super) async fn of_write(error: Error, change: &RowChange<'_>, key_is_first:
                 Some(place) => Some(place),
                 None => failing_row(&detail, change, keys).await,
             };
+            // The detail shows the whole row, with cells that are nobody's business.
+            let error = error.without_detail();
             match place {
                 Some(place) => place.blame(error, column),
                 None => error,
             }
         }
-        "23514" => match failing_row(&detail, change, keys).await {
-            Some(place) => place.blame(error, None),
-            None => error,
+        "23514" => match (failing_row(&detail, change, keys).await, error.without_detail()) {
+            (Some(place), error) => place.blame(error, None),
+            (None, error) => error,
         },
         "428C9" => {
             // A value for a generated or identity column: the message quotes the column's name.

@@ -17,6 +17,7 @@ use super::value::hex;
 use super::{Cell, DeclaredRows, Ledger, Owned, RowGroup, key, pinned};
 use crate::error::Error;
 use crate::name::{quote_ident, quote_idents};
+use crate::pg_type::PgType;
 use crate::spec::TableSpec;
 
 /// A column as the server has it.
@@ -30,7 +31,7 @@ pub(super) async fn digest(transaction: &Transaction<'_>, table: &TableSpec, own
         Owned::Inline(rows) => of_groups(transaction, table, rows).await,
         Owned::Ledger(ledger) => match of_ledger(transaction, table, ledger).await? {
             Some(sums) => Ok(sums.text(&ledger.columns)),
-            None => Ok("the table lacks a column".to_owned()),
+            None => Ok("the table lacks a column or its key is of another type".to_owned()),
         },
     }
 }
@@ -44,6 +45,9 @@ async fn of_groups(transaction: &Transaction<'_>, table: &TableSpec, rows: &Decl
         let named = groups.iter().flat_map(|group| &group.columns).chain(&table.primary_key);
         if let Some(missing) = named.into_iter().find(|name| !live.contains_key(*name)) {
             return Ok(format!("the table has no column {missing:?}"));
+        }
+        if let Some(other) = retyped_key(table, &live) {
+            return Ok(format!("the key column {other:?} is of another type"));
         }
         let former = fix(transaction, table, &live).await.map_err(failed)?;
         for group in groups {
@@ -61,7 +65,8 @@ async fn of_groups(transaction: &Transaction<'_>, table: &TableSpec, rows: &Decl
     Ok(format!("1:{}", hex(&hasher.finalize())))
 }
 
-/// The sums over the rows whose keys are in a ledger; `None` when the table lacks a column that they name.
+/// The sums over the rows whose keys are in a ledger; `None` when the table lacks a column that they name or
+/// its key is of another type.
 pub(super) async fn of_ledger(
     transaction: &Transaction<'_>,
     table: &TableSpec,
@@ -69,7 +74,9 @@ pub(super) async fn of_ledger(
 ) -> Result<Option<Sums>, Error> {
     let failed = |error| Error::postgres(reading(table), &error);
     let live = live_columns(transaction, table).await.map_err(failed)?;
-    if !ledger.columns.iter().chain(&table.primary_key).all(|name| live.contains_key(name)) {
+    if !ledger.columns.iter().chain(&table.primary_key).all(|name| live.contains_key(name))
+        || retyped_key(table, &live).is_some()
+    {
         return Ok(None);
     }
     let former = fix(transaction, table, &live).await.map_err(failed)?;
@@ -162,7 +169,7 @@ pub(super) async fn count_others(
 ) -> Result<u64, Error> {
     let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
     let live = live_columns(client, table).await.map_err(failed)?;
-    let known = table.primary_key.iter().all(|name| live.contains_key(name));
+    let known = table.primary_key.iter().all(|name| live.contains_key(name)) && retyped_key(table, &live).is_none();
     let mut sql = format!("select count(*) from {} as t where {condition}", table.name);
     let keys = match owned.filter(|_| known) {
         None => None,
@@ -227,6 +234,19 @@ impl<'a> Keys<'a> {
     fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         self.columns.iter().map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY)).collect()
     }
+}
+
+/// The column of the key whose type is certainly another than the one that our keys were declared for: then they need not
+/// be values of it, and no row can be told to be ours.
+fn retyped_key<'a>(table: &'a TableSpec, live: &HashMap<String, LiveColumn>) -> Option<&'a str> {
+    let differs = |name: &&String| {
+        let declared = table.column(name).and_then(|column| PgType::parse(&column.type_name).ok());
+        let found = live.get(*name).and_then(|column| PgType::parse(&column.type_sql).ok());
+        declared.zip(found).is_some_and(|(a, b)| {
+            (a.is_builtin() || b.is_builtin()) && (a.name() != b.name() || a.is_array() != b.is_array())
+        })
+    };
+    table.primary_key.iter().find(differs).map(String::as_str)
 }
 
 async fn live_columns(

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use tokio_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::script::{Action, Kind, Script};
+use super::script::{Action, Kind, METHOD_FIRST, Script};
 use super::transaction::{self, Patience};
 use super::{Applied, TableChange, Warning, check, doing, explain, loss, online, probe, shared, veto};
 use crate::catalog::ObservedTable;
@@ -100,6 +100,9 @@ async fn once(
     for action in &script.actions {
         run.action(action, live.as_ref(), &mut warnings).await?;
     }
+    // Where no row was written, what the server held after the last one that wrote stays the measure: somebody may have
+    // changed rows since, and that must go on showing.
+    let former = change.server_digest.clone().filter(|_| run.rows.is_none() && change.observed.is_some());
     let untouched = || RowOutcome { ledger: owned(change).and_then(Owned::ledger).cloned(), ..RowOutcome::default() };
     let mut rows = run.rows.take().unwrap_or_else(untouched);
     let Some(mut observed) = transaction::observe(&transaction, name, &doing).await? else {
@@ -110,9 +113,9 @@ async fn once(
     }
     check::as_declared(change, &mut observed)?;
     let ledger = rows.ledger.take();
-    let rows_digest = match rows.server_digest.take().filter(|_| digest_rows) {
+    let rows_digest = match rows.server_digest.take().or(former).filter(|_| digest_rows) {
         None if digest_rows => digest(&transaction, change, ledger.clone()).await?,
-        taken => taken,
+        known => known,
     };
     transaction.commit().await.map_err(|error| Error::postgres(&*doing, &error))?;
     warnings.extend(adopted(change, &rows));
@@ -195,6 +198,13 @@ impl Run<'_, '_> {
                 }
             }
             Kind::CreateIndex(index) if !self.dropped.contains(&index.name) => Ok(()),
+            Kind::CreateIndex(_) => self.statement(action).await.map_err(|error| match error.sqlstate() {
+                // The method has no operator class for the type, or the type cannot be indexed by it.
+                Some("42704" | "42804" | "0A000" | "54000") => error.advice(format!(
+                    "The index cannot follow the change of its column. Nothing was written. {METHOD_FIRST}"
+                )),
+                _ => error,
+            }),
             Kind::Rows => self.rows().await,
             _ => self.statement(action).await,
         }

@@ -2,12 +2,15 @@
 //!
 //! **Invariant:** never cascades, and counts what would be lost once more under the lock.
 
+use tokio_postgres::Transaction;
+
 use super::transaction::{self, Patience};
 use super::{TableDrop, Warning, check, explain, render, veto};
 use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::Error;
 use crate::rows::{self, Owned, RowChange};
 use crate::spec::ManagedBy;
+use crate::step::Step;
 
 /// See [`super::drop`].
 pub(super) async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Error> {
@@ -55,16 +58,17 @@ async fn once(
         let change = RowChange { table, owned, declared: None, force: drop.force_destroy, server_digest: None };
         rows::reconcile(&transaction, &change).await?;
     } else {
-        for step in [render::lock_table(&table.name), render::drop_table(&table.name)] {
-            if step.sql.starts_with("drop") {
-                warnings = veto::before_drop(&transaction, drop, &live).await?;
-            }
-            transaction.batch_execute(&step.sql).await.map_err(|error| explain::drop(&doing, &step.sql, &error))?;
-        }
+        run(&transaction, &doing, render::lock_table(&table.name)).await?;
+        warnings = veto::before_drop(&transaction, drop, &live).await?;
+        run(&transaction, &doing, render::drop_table(&table.name)).await?;
         if let Some(ledger) = ledger {
             rows::ledger::discard(&transaction, &table.name, ledger).await?;
         }
     }
     transaction.commit().await.map_err(failed)?;
     Ok(warnings)
+}
+
+async fn run(transaction: &Transaction<'_>, doing: &str, step: Step) -> Result<(), Error> {
+    transaction.batch_execute(&step.sql).await.map_err(|error| explain::drop(doing, &step.sql, &error))
 }

@@ -1,6 +1,8 @@
 //! Data that would be lost and that is not ours.
 //!
-//! Ours is what a row of ours names, and what a default of ours filled in it. **Invariant:** when in doubt, it is not ours.
+//! Ours is what a row of ours names, and what a default of ours filled in it: where the default is a literal, only its
+//! value; where it is computed, whatever is there, since that cannot be told. **Invariant:** otherwise, when in doubt, it
+//! is not ours.
 
 use std::borrow::Cow;
 
@@ -8,9 +10,12 @@ use tokio_postgres::Transaction;
 
 use crate::catalog::ObservedTable;
 use crate::error::Error;
+use crate::expression;
 use crate::name::quote_ident;
+use crate::pg_type::PgType;
 use crate::rows::{self, DeclaredRows, Owned, RowGroup};
 use crate::spec::TableSpec;
+use crate::sql_text::{Kind, lex};
 
 /// What would be lost with a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +44,8 @@ pub(super) async fn of_table(
     let own_rows = owned.is_some_and(|owned| owned.count() > 0);
     let keyless = live.columns.iter().filter(|c| !declared.primary_key.contains(&c.name) && !c.generated);
     for column in keyless.filter(|_| own_rows) {
-        if matches!(covering(declared, owned, &column.name), Some(Cow::Borrowed(_))) {
+        let named = owned.and_then(|owned| naming(owned, &column.name));
+        if matches!(named, Some(Cow::Borrowed(_))) || matches!(Filled::of(declared, &column.name), Filled::Anyhow) {
             continue;
         }
         let count = of_column(transaction, declared, &column.name, owned).await?;
@@ -58,27 +64,74 @@ pub(super) async fn of_column(
     column: &str,
     owned: Option<&Owned>,
 ) -> Result<u64, Error> {
-    let ours = covering(declared, owned, column);
-    rows::count_others(transaction, declared, ours.as_deref(), &holds(column)).await
+    let Some(owned) = owned else { return rows::count_others(transaction, declared, None, &holds(column)).await };
+    let naming = naming(owned, column);
+    let count = async |owned: Option<&Owned>, condition: &str| {
+        rows::count_others(transaction, declared, owned, condition).await
+    };
+    match (naming.as_deref(), Filled::of(declared, column)) {
+        (naming, Filled::No) => count(naming, &holds(column)).await,
+        (_, Filled::Anyhow) => count(Some(owned), &holds(column)).await,
+        (naming, Filled::With(default)) => {
+            let other = count(naming, &format!("{} and not ({default})", holds(column))).await?;
+            Ok(other + count(Some(owned), &default).await?)
+        }
+    }
 }
 
 fn holds(column: &str) -> String {
     format!("t.{} is not null", quote_ident(column))
 }
 
-/// Those of our rows whose cell in the column is ours; borrowed when these are all of them.
-fn covering<'a>(table: &TableSpec, owned: Option<&'a Owned>, column: &str) -> Option<Cow<'a, Owned>> {
-    let owned = owned?;
-    let filled = table.column(column).is_some_and(|c| c.default.is_some());
-    let names = |group: &&RowGroup| filled || group.rows.is_empty() || group.columns.iter().any(|c| c == column);
+/// Those of our rows that name the column; borrowed when these are all of them.
+fn naming<'a>(owned: &'a Owned, column: &str) -> Option<Cow<'a, Owned>> {
+    let names = |group: &&RowGroup| group.rows.is_empty() || group.columns.iter().any(|c| c == column);
     match owned {
-        Owned::Ledger(ledger) => (filled || ledger.columns.iter().any(|c| c == column)).then_some(Cow::Borrowed(owned)),
+        Owned::Ledger(ledger) => ledger.columns.iter().any(|c| c == column).then_some(Cow::Borrowed(owned)),
         Owned::Inline(rows) if rows.groups.iter().all(|group| names(&group)) => Some(Cow::Borrowed(owned)),
         Owned::Inline(rows) => {
             let groups = rows.groups.iter().filter(names).cloned().collect();
             Some(Cow::Owned(DeclaredRows { groups, ..DeclaredRows::default() }.into()))
         }
     }
+}
+
+/// What is ours in the cells of a column that our rows do not name.
+enum Filled {
+    /// Nothing.
+    No,
+    /// The one value that our default gives, as a condition on the row.
+    With(String),
+    /// Whatever is there: what a default gave that differs from row to row cannot be told from what somebody wrote.
+    Anyhow,
+}
+
+impl Filled {
+    fn of(table: &TableSpec, column: &str) -> Self {
+        let Some(column) = table.column(column) else { return Self::No };
+        match (&column.default, PgType::parse(&column.type_name)) {
+            (None, _) => Self::No,
+            (Some(default), _) if expression::is_null(default) => Self::No,
+            (Some(default), Ok(parsed)) if is_constant(default) => Self::With(format!(
+                "t.{}::text is not distinct from ({})::{parsed}::text",
+                quote_ident(&column.name),
+                expression::rendered(default)
+            )),
+            (Some(_), _) => Self::Anyhow,
+        }
+    }
+}
+
+/// Whether an expression is a literal, perhaps cast, and so always the same value.
+fn is_constant(text: &str) -> bool {
+    let lexemes: Vec<_> = lex(text).into_iter().filter(|lexeme| !lexeme.is_blank()).collect();
+    let (value, cast) = match lexemes.as_slice() {
+        [sign, value, cast @ ..] if matches!(sign.text, "-" | "+") => (value, cast),
+        [value, cast @ ..] => (value, cast),
+        [] => return false,
+    };
+    let literal = matches!(value.kind, Kind::Text | Kind::Number) || value.is("true") || value.is("false");
+    literal && (cast.is_empty() || cast[0].text.starts_with(':'))
 }
 
 impl Loss {

@@ -11,6 +11,7 @@ mod check;
 mod diff;
 mod drop;
 mod explain;
+mod fellows;
 mod hazards;
 mod loss;
 mod online;
@@ -30,6 +31,8 @@ use crate::name::TableName;
 use crate::rows::{Declared, Ledger, Owned, RowOutcome};
 use crate::spec::TableSpec;
 use crate::step::Step;
+
+pub(crate) use shared::ensure_extension;
 
 /// Something the user should know though nothing failed. The summary is constant for each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,10 @@ use crate::rows::{self, Declared, Owned, RowChange, ledger};
 use crate::spec::{ColumnSpec, ManagedBy};
 use crate::step::{Hazard, Lock, Step};
 
+/// For an index whose method does not know the column's new type.
+pub(super) const METHOD_FIRST: &str = "Change the index's method to hnsw in an apply of its own first, or drop the index; \
+    then change the type.";
+
 /// What a change takes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script<'a> {
@@ -172,9 +176,10 @@ impl<'a> Script<'a> {
             self.push(Kind::DropCheck(check.column.clone()), render::drop_check(table, &check.name));
         }
         let rebuilt = rebuilt_indexes(observed, diff);
-        for (index, _) in &rebuilt {
-            self.push(Kind::DropIndex((*index).clone()), render::drop_index(table, index));
+        for index in lost_indexes(observed, diff).into_iter().chain(rebuilt.iter().map(|(index, _)| *index)) {
+            self.push(Kind::DropIndex(index.clone()), render::drop_index(table, index));
         }
+        self.warnings.extend(left_behind(observed, diff));
         for name in &self.lost.clone() {
             self.push(Kind::DropColumn((*name).to_owned()), render::drop_column(table, name));
         }
@@ -292,33 +297,68 @@ fn is_pgvector(spelling: &str) -> bool {
     PgType::parse(spelling).is_ok_and(|parsed| parsed.is_pgvector())
 }
 
+/// The type that a column of that name is given, unless it keeps its own.
+fn new_type(diff: &Diff<'_>, column: &str) -> Option<PgType> {
+    let given = diff.retyped.iter().map(|r| r.column).chain(diff.recreated.iter().copied());
+    given.into_iter().find(|c| c.name == column).and_then(|c| PgType::parse(&c.type_name).ok())
+}
+
+/// The vector indexes that go with a column, which the plan shows although the server would drop them unasked.
+fn lost_indexes<'a>(observed: &'a ObservedTable, diff: &Diff<'_>) -> Vec<&'a DependentIndex> {
+    let goes = |column: &String| {
+        diff.dropped.iter().any(|c| &c.name == column)
+            || diff.recreated.iter().any(|c| &c.name == column && !is_pgvector(&c.type_name))
+    };
+    observed.vector_indexes.iter().filter(|index| index.columns.iter().any(goes)).collect()
+}
+
 /// The vector indexes that cannot stay, with the definition that they get: those on a column that goes and comes back,
 /// and those whose operator class is not for the column's new type.
 fn rebuilt_indexes<'a>(observed: &'a ObservedTable, diff: &Diff<'_>) -> Vec<(&'a DependentIndex, String)> {
-    let new_type = |column: &String| {
-        let kept = diff.retyped.iter().map(|r| r.column).chain(diff.recreated.iter().copied());
-        kept.into_iter().find(|c| &c.name == column).and_then(|c| PgType::parse(&c.type_name).ok())
-    };
+    let lost = lost_indexes(observed, diff);
     let mut rebuilt = Vec::new();
-    for index in &observed.vector_indexes {
-        let goes = index.columns.iter().any(|column| diff.dropped.iter().any(|c| &c.name == column));
-        if goes {
-            continue;
-        }
-        let types: Vec<PgType> = index.columns.iter().filter_map(new_type).collect();
+    for index in observed.vector_indexes.iter().filter(|index| !lost.contains(index)) {
+        // No vector any more: the server says that an index is in the way.
+        let vectors = |column: &String| {
+            let from = PgType::parse(&observed.column(column)?.type_name).ok()?;
+            Some((from, new_type(diff, column).filter(PgType::is_pgvector)?))
+        };
         let recreated = index.columns.iter().any(|column| diff.recreated.iter().any(|c| &c.name == column));
-        let Some(to) = types.first() else { continue };
-        let operators = index.vector_types();
-        let misfit = index.is_plain() && operators.iter().any(|name| *name != to.name());
-        if !(recreated || misfit) {
-            continue;
-        }
-        match (to.is_pgvector(), index.is_plain()) {
+        let Some((from, to)) = index.columns.iter().find_map(vectors) else { continue };
+        let follows = index.is_plain() || index.is_part_of(from.name());
+        let misfit = follows && index.vector_types().iter().any(|name| *name != to.name());
+        match (recreated || misfit, follows) {
             (true, true) => rebuilt.push((index, index.definition_for(to.name()))),
             (true, false) => rebuilt.push((index, index.definition.clone())),
-            // No vector any more: the server says that an index is in the way, or drops it with the column.
             (false, _) => {}
         }
     }
     rebuilt
+}
+
+/// Warns of vector indexes that a change of type leaves without sense, or that cannot be built again.
+fn left_behind(observed: &ObservedTable, diff: &Diff<'_>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for index in &observed.vector_indexes {
+        for column in &index.columns {
+            let Some(to) = new_type(diff, column).filter(PgType::is_pgvector) else { continue };
+            let (name, to) = (&index.name, to.name());
+            if to == "halfvec" && !index.is_plain() && index.casts_to(to) {
+                warnings.push(Warning {
+                    summary: "A vector index no longer needs its quantize",
+                    detail: format!(
+                        "Index {name} is over column {column} cast to halfvec, which the column is from now on. In its \
+                         pg_vector_index, remove quantize = \"half\": a column of halfvec refuses it."
+                    ),
+                });
+            }
+            if to == "sparsevec" && index.method() == Some("ivfflat") {
+                warnings.push(Warning {
+                    summary: "A vector index cannot follow its column",
+                    detail: format!("Index {name} cannot be built again: ivfflat has no sparsevec. {METHOD_FIRST}"),
+                });
+            }
+        }
+    }
+    warnings
 }

@@ -7,11 +7,13 @@
 
 use tokio_postgres::types::{ToSql, Type};
 
-use super::script::{Action, Kind, Script, SharedObject};
+use super::render;
+use super::script::{Kind, Script, SharedObject};
 use crate::database::{Retries, Session, is_transient};
 use crate::error::{Blame, Error};
 use crate::rows::ledger;
 use crate::spec::TableSpec;
+use crate::step::Step;
 
 /// The advisory lock under which shared objects are made, the same in every process: "pg shared" in ASCII.
 const TURN: i64 = 0x7067_2073_6861_7265;
@@ -29,24 +31,35 @@ const EXTENSION_MISSING: &str = "pgvector is not installed on the server. Instal
 pub(super) async fn ensure(session: &mut Session, table: &TableSpec, script: &Script<'_>) -> Result<(), Error> {
     for action in &script.actions {
         let Kind::Shared(object) = action.kind else { continue };
-        let scope = session.scope().clone();
-        let mut retries = Retries::new(&scope);
-        loop {
-            let Err(error) = make(session, table, object, action).await else { break };
-            let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06"));
-            if !((there_already || is_transient(&error)) && retries.again(&error).await) {
-                let role = session.query_typed_one("select current_user::text", &[]).await;
-                let role = role.and_then(|row| row.try_get::<_, String>(0)).unwrap_or_else(|_| "…".to_owned());
-                return Err(scope.explain(explain(error, object, &role)));
-            }
-        }
+        ensure_one(session, &table.name.schema, object, &action.step).await?;
     }
     Ok(())
 }
 
-async fn make(session: &mut Session, table: &TableSpec, object: SharedObject, action: &Action) -> Result<(), Error> {
+/// Makes the extension `vector` if it is not there. Returns the statement.
+pub(crate) async fn ensure_extension(session: &mut Session) -> Result<Step, Error> {
+    let step = render::create_extension();
+    ensure_one(session, "", SharedObject::Extension, &step).await?;
+    Ok(step)
+}
+
+async fn ensure_one(session: &mut Session, schema: &str, object: SharedObject, step: &Step) -> Result<(), Error> {
+    let scope = session.scope().clone();
+    let mut retries = Retries::new(&scope);
+    loop {
+        let Err(error) = make(session, schema, object, step).await else { return Ok(()) };
+        let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06"));
+        if !((there_already || is_transient(&error)) && retries.again(&error).await) {
+            let role = session.query_typed_one("select current_user::text", &[]).await;
+            let role = role.and_then(|row| row.try_get::<_, String>(0)).unwrap_or_else(|_| "…".to_owned());
+            return Err(scope.explain(explain(error, object, &role)));
+        }
+    }
+}
+
+async fn make(session: &mut Session, schema: &str, object: SharedObject, step: &Step) -> Result<(), Error> {
     let doing = match object {
-        SharedObject::Schema => format!("create schema {}", crate::name::quote_ident(&table.name.schema)),
+        SharedObject::Schema => format!("create schema {}", crate::name::quote_ident(schema)),
         SharedObject::Extension => "create extension vector".to_owned(),
         SharedObject::LedgerSchema => format!("create schema {}", ledger::SCHEMA),
     };
@@ -58,7 +71,7 @@ async fn make(session: &mut Session, table: &TableSpec, object: SharedObject, ac
         SharedObject::Extension => "select exists (select from pg_catalog.pg_extension where extname = $1)",
     };
     let name = match object {
-        SharedObject::Schema => table.name.schema.as_str(),
+        SharedObject::Schema => schema,
         SharedObject::Extension => "vector",
         SharedObject::LedgerSchema => ledger::SCHEMA,
     };
@@ -76,10 +89,7 @@ async fn make(session: &mut Session, table: &TableSpec, object: SharedObject, ac
     let there: bool =
         transaction.query_typed_one(look, &parameters).await.and_then(|row| row.try_get(0)).map_err(failed)?;
     if !there {
-        transaction
-            .batch_execute(&action.step.sql)
-            .await
-            .map_err(|error| failed(error).statement(&*action.step.sql))?;
+        transaction.batch_execute(&step.sql).await.map_err(|error| failed(error).statement(&*step.sql))?;
     }
     transaction.commit().await.map_err(failed)
 }

@@ -8,7 +8,7 @@ use super::diff::mismatches;
 use super::loss::{self, Loss, rows_shown};
 use super::script::{Kind, Script};
 use super::transaction::observe;
-use super::{Look, Seen, TableChange, TableDrop, Warning, check, doing, hazards, probe};
+use super::{Look, Seen, TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session};
 use crate::error::{Blame, Error};
@@ -165,7 +165,7 @@ fn is_or_are(count: u64) -> String {
     format!("{} {}", rows_shown(count), if count == 1 { "is" } else { "are" })
 }
 
-/// Data in columns that are dropped: errors, or with consent warnings.
+/// Data in columns that are dropped, and what stands on them: errors, or with consent warnings.
 pub(super) async fn lost_columns(
     transaction: &Transaction<'_>,
     change: &TableChange,
@@ -195,6 +195,10 @@ pub(super) async fn lost_columns(
             errors.push(Error::new(doing(change), message).advice(CONSENT).blame(Blame::Attribute("columns")));
         }
     }
+    let (also, more) =
+        fellows::lost(transaction, &doing(change), &change.desired, script, live, change.force_destroy).await?;
+    errors.extend(also);
+    warnings.extend(more);
     Ok((errors, warnings))
 }
 

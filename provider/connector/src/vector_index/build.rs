@@ -3,27 +3,29 @@
 //! **Invariant:** an index in use goes only in the transaction that puts its successor in place. What a build leaves
 //! behind bears the reserved name, and the next apply finishes or drops it.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Transaction;
 
-use super::catalog::{Extension, Found};
-use super::observe::{Form, Sight, changed_since, doing, feasible, look, normal_form, seen, set_search_path, taken};
+use super::catalog::{self, Extension, Found};
+use super::observe::{
+    Form, Sight, changed_since, doing, feasible, look, normal_form, overtaken, seen, set_search_path, taken,
+};
 use super::plan::{
     self, Action, Prior, Recipe, Seen, create, create_steps, drop_leftover, replace_steps, reserved_name,
 };
 use super::progress;
 use super::spec::{BuildSettings, VectorIndexSpec};
-use crate::database::{Database, Notice, Retries, Scope, Session, TableLock, is_transient};
+use crate::database::{Database, Notice, Retries, Scope, Session, TableLock, is_transient, remarks};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_literal};
 use crate::sql_text::mask_literals;
 use crate::step::Step;
-use crate::table::Warning;
+use crate::table::{Warning, ensure_extension};
 
-/// How long clearing up after a failed build may take.
-const CLEAR_UP: Duration = Duration::from_secs(10);
+/// How long clearing up after a failed build may take: clearly less than a user who has stopped the run waits for it to
+/// end by itself, so that the error of the build is seen. What keeps the build waiting may well keep this waiting too.
+const CLEAR_UP: Duration = Duration::from_secs(3);
 
 /// How long the short transaction that swaps indexes waits for its locks before it lets others pass.
 const SWAP_LOCK_TIMEOUT: &str = "2s";
@@ -40,6 +42,8 @@ pub struct Build<'a> {
     pub concurrently: bool,
     /// Settings of the session that builds.
     pub settings: &'a BuildSettings,
+    /// Whether the extension may be created; a column of type `bit` can be there without it.
+    pub create_extension: bool,
     /// The index that is ours already.
     pub prior: Option<Prior<'a>>,
 }
@@ -70,6 +74,13 @@ struct Decision {
 /// Builds or changes an index: all of it, or the old one stays in force. When the connection is lost, the build is
 /// looked for again, waited for or cleared away.
 pub async fn apply(database: &Database, scope: &Scope, build: &Build<'_>) -> Result<Applied, Vec<Error>> {
+    if let Some(prior) = &build.prior
+        && let Some(planned) = plan::plan(build.spec, build.concurrently, prior)?
+        && planned.action == Action::Keep
+    {
+        let kept = keep(database, scope, build, prior, planned.steps).await;
+        return kept.map_err(|error| one(scope.explain(error)));
+    }
     let mut resumes = 0;
     loop {
         let result = if build.concurrently {
@@ -86,6 +97,67 @@ pub async fn apply(database: &Database, scope: &Scope, build: &Build<'_>) -> Res
             Ok(applied) => return Ok(applied),
         }
     }
+}
+
+/// Leaves the index alone, whatever became of it since the plan, since nothing was planned for it: only what an
+/// interrupted build left behind is dropped.
+async fn keep(
+    database: &Database,
+    scope: &Scope,
+    build: &Build<'_>,
+    prior: &Prior<'_>,
+    steps: Vec<Step>,
+) -> Result<Applied, Error> {
+    let mut seen = prior.seen.clone();
+    if seen.leftover {
+        let (table, index) = (&build.spec.table, build.spec.qualified());
+        let (lock, mut session) = if build.concurrently {
+            database.lock_table_outside_transactions(table, scope).await?
+        } else {
+            database.lock_table(table, scope).await?
+        };
+        let reserved = TableName::new(&index.schema, reserved_name(&index));
+        let mut retries = Retries::new(scope);
+        loop {
+            match drop_leftover_of(&lock, &mut session, table, &index, &reserved, build.concurrently).await {
+                Err(error) if is_transient(&error) && retries.again(&error).await => {}
+                result => break result?,
+            }
+        }
+        seen.leftover = false;
+    }
+    Ok(Applied { seen, steps, warnings: Vec::new() })
+}
+
+async fn drop_leftover_of(
+    lock: &TableLock,
+    session: &mut Session,
+    table: &TableName,
+    index: &TableName,
+    reserved: &TableName,
+    concurrently: bool,
+) -> Result<(), Error> {
+    let mut transaction = session.begin_locked(lock).await?;
+    let sight = look(&mut transaction, table, index, None).await?;
+    transaction.rollback().await.map_err(|e| Error::postgres(format!("look for index {index}"), &e))?;
+    match sight {
+        Some(sight) if sight.has_leftover() => {
+            drop_one(lock, session, reserved, concurrently && !sight.table.partitioned).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Creates the extension when it is not there although the column can be indexed: a column of type `bit`.
+async fn prepare(session: &mut Session, build: &Build<'_>) -> Result<Option<Step>, Error> {
+    if !build.create_extension || catalog::extension(&**session).await?.is_some() {
+        return Ok(None);
+    }
+    let table = catalog::table(&**session, &build.spec.table).await?;
+    if !table.is_some_and(|table| table.vectors().contains_key(&build.spec.column)) {
+        return Ok(None);
+    }
+    ensure_extension(session).await.map(Some)
 }
 
 /// Drops an index and what a build of it left behind. What is not a pgvector index of that table is left alone.
@@ -147,6 +219,7 @@ async fn apply_in_transaction(
     resumed: bool,
 ) -> Result<Applied, Vec<Error>> {
     let (lock, mut session) = database.lock_table(&build.spec.table, scope).await.map_err(one)?;
+    let extension = prepare(&mut session, build).await.map_err(one)?;
     let mut retries = Retries::new(scope);
     let (decision, seen) = loop {
         session.take_notices();
@@ -158,7 +231,7 @@ async fn apply_in_transaction(
             Ok(built) => break built,
         }
     };
-    Ok(applied(build.spec, &session, decision, seen))
+    Ok(applied(build.spec, &session, extension, decision, seen))
 }
 
 async fn build_in_transaction(
@@ -194,6 +267,7 @@ async fn apply_concurrently(
 ) -> Result<Applied, Vec<Error>> {
     let spec = build.spec;
     let (lock, mut session) = database.lock_table_outside_transactions(&spec.table, scope).await.map_err(one)?;
+    let extension = prepare(&mut session, build).await.map_err(one)?;
     let mut transaction = session.begin_locked(&lock).await.map_err(one)?;
     let decision = decide(&mut transaction, build, resumed).await?;
     transaction.rollback().await.map_err(|e| one(Error::postgres(doing(spec), &e)))?;
@@ -225,7 +299,7 @@ async fn apply_concurrently(
             result => break result.map_err(one)?,
         }
     };
-    Ok(applied(spec, &session, decision, seen))
+    Ok(applied(spec, &session, extension, decision, seen))
 }
 
 /// The short transaction in which the new index takes its place.
@@ -244,10 +318,16 @@ async fn swap(
     Ok(seen)
 }
 
-fn applied(spec: &VectorIndexSpec, session: &Session, decision: Decision, seen: Seen) -> Applied {
-    let mut warnings = notices(spec, session.take_notices());
+fn applied(
+    spec: &VectorIndexSpec,
+    session: &Session,
+    extension: Option<Step>,
+    decision: Decision,
+    seen: Seen,
+) -> Applied {
+    let mut warnings = notices(spec, &session.take_notices());
     warnings.extend(known_bugs(&decision));
-    Applied { seen, steps: decision.steps, warnings }
+    Applied { seen, steps: extension.into_iter().chain(decision.steps).collect(), warnings }
 }
 
 fn one(error: Error) -> Vec<Error> {
@@ -266,7 +346,10 @@ async fn decide(transaction: &mut Transaction<'_>, build: &Build<'_>, resumed: b
         ]);
     };
     let recipe = feasible(transaction, spec, build.concurrently, &sight).await?;
-    let form = normal_form(transaction, spec, sight.extension.as_ref()).await.map_err(one)?;
+    let extension = sight.extension.as_ref();
+    let doing = doing(spec);
+    let form = normal_form(transaction, &doing, &spec.table, spec.predicate.as_deref(), extension);
+    let form = form.await.map_err(one)?;
     let (action, steps) = choose(build, &sight, &recipe, &form, resumed)?;
     let leftover = sight.has_leftover();
     Ok(Decision { recipe, action, steps, extension: sight.extension, form, leftover })
@@ -292,16 +375,30 @@ fn choose(
     let Some(prior) = &build.prior else {
         return Ok((Action::Rebuild, create_steps(spec, recipe, build.concurrently)));
     };
-    let Some(planned) = plan::plan(spec, build.concurrently, prior)? else {
+    let found = sight.prior(spec, prior);
+    let old = TableName::new(&spec.table.schema, prior.index_name);
+    let (action, mut steps) = match plan::plan(spec, build.concurrently, prior)? {
         // The column is new, so the plan could not say more than that the index is built again.
-        let old = TableName::new(&spec.table.schema, prior.index_name);
-        return Ok((Action::Rebuild, replace_steps(spec, recipe, build.concurrently, &old)));
+        None => (Action::Rebuild, replace_steps(spec, recipe, build.concurrently, &old)),
+        Some(planned) => {
+            let column = prior.seen.columns.get(&spec.column);
+            let fits = column.and_then(|column| plan::recipe(spec, *column).ok()).as_ref() == Some(recipe);
+            let gone = matches!(found, Found::Nothing);
+            if !fits || gone && planned.action == Action::Rename {
+                return Err(vec![overtaken(spec, prior, sight)]);
+            }
+            if planned.action == Action::RebuildIfNeeded && is_wanted(found, spec, recipe, form) {
+                return Ok((Action::Keep, Vec::new()));
+            }
+            (planned.action, planned.steps)
+        }
     };
-    let means_the_same = form.is(prior.seen.index.predicate.as_deref());
-    if planned.action == Action::RebuildIfNeeded && means_the_same {
-        return Ok((Action::Keep, Vec::new()));
+    if matches!(found, Found::Nothing) {
+        // It went with a column of the table, which the same apply has changed.
+        let gone = plan::drop(&old, false);
+        steps.retain(|step| step.sql != gone.sql);
     }
-    Ok((planned.action, planned.steps))
+    Ok((action, steps))
 }
 
 /// Whether an index is exactly what is wanted. `form` is the wanted condition in the server's form.
@@ -364,11 +461,7 @@ async fn build_beside(
     let step = create(spec, &decision.recipe, true, &reserved.name);
     let (result, last) = progress::watch(database, pid, &doing, run_step(session, &step, spec)).await;
     result.map_err(|error| match last {
-        Some(last) if scope.stopped().is_some() => {
-            let error = scope.explain(error);
-            let message = format!("{}; the build was at: {last}", error.message());
-            error.because(message)
-        }
+        Some(last) if scope.stopped().is_some() => error.advice(format!("When last seen, the build was at: {last}")),
         _ => error,
     })
 }
@@ -404,7 +497,7 @@ async fn drop_unfinished(
             std::mem::drop(session);
             session = database.connect(scope).await?;
         }
-        let error = match drop_without_timeouts(&session, reserved).await {
+        let error = match drop_promptly(&session, reserved).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -416,9 +509,10 @@ async fn drop_unfinished(
     }
 }
 
-async fn drop_without_timeouts(session: &Session, index: &TableName) -> Result<(), Error> {
+async fn drop_promptly(session: &Session, index: &TableName) -> Result<(), Error> {
     let doing = format!("drop the unfinished index {index}");
-    execute(session, "set lock_timeout = 0; set statement_timeout = 0", &doing).await?;
+    let limit = CLEAR_UP.as_millis();
+    execute(session, &format!("set lock_timeout = {limit}; set statement_timeout = {limit}"), &doing).await?;
     execute(session, &plan::drop(index, true).sql, &doing).await
 }
 
@@ -449,19 +543,6 @@ fn is_concurrent(step: &Step) -> bool {
     ["create index concurrently ", "drop index concurrently "].iter().any(|start| step.sql.starts_with(start))
 }
 
-/// The settings under which the index is built.
-fn settings_sql(build: &Build<'_>, extension: Option<&Extension>, local: bool) -> String {
-    let set = if local { "set local" } else { "set" };
-    let mut sql = extension.map_or_else(String::new, |extension| set_search_path(extension, local));
-    if let Some(memory) = &build.settings.maintenance_work_mem {
-        let _ = write!(sql, "{set} maintenance_work_mem = {}; ", quote_literal(memory));
-    }
-    if let Some(workers) = build.settings.max_parallel_maintenance_workers {
-        let _ = write!(sql, "{set} max_parallel_maintenance_workers = {workers}; ");
-    }
-    sql
-}
-
 /// Gives the session the settings under which the index is built.
 async fn set_up(
     client: &tokio_postgres::Client,
@@ -469,8 +550,22 @@ async fn set_up(
     decision: &Decision,
     local: bool,
 ) -> Result<(), Error> {
-    let sql = settings_sql(build, decision.extension.as_ref(), local);
-    execute(client, &sql, &doing(build.spec)).await.map_err(|error| error.blame(Blame::Attribute("build")))
+    let doing = doing(build.spec);
+    if let Some(extension) = &decision.extension {
+        execute(client, &set_search_path(extension, local), &doing).await?;
+    }
+    let set = if local { "set local" } else { "set" };
+    if let Some(memory) = &build.settings.maintenance_work_mem {
+        let sql = format!("{set} maintenance_work_mem = {}", quote_literal(memory));
+        let blamed = |error: Error| error.blame(Blame::Attribute("build.maintenance_work_mem"));
+        execute(client, &sql, &doing).await.map_err(blamed)?;
+    }
+    if let Some(workers) = build.settings.max_parallel_maintenance_workers {
+        let sql = format!("{set} max_parallel_maintenance_workers = {workers}");
+        let blamed = |error: Error| error.blame(Blame::Attribute("build.max_parallel_maintenance_workers"));
+        execute(client, &sql, &doing).await.map_err(blamed)?;
+    }
+    Ok(())
 }
 
 async fn run_step(client: &tokio_postgres::Client, step: &Step, spec: &VectorIndexSpec) -> Result<(), Error> {
@@ -500,16 +595,12 @@ fn advice(error: &Error) -> Option<&'static str> {
 }
 
 /// What the server remarked, as one warning.
-fn notices(spec: &VectorIndexSpec, notices: Vec<Notice>) -> Vec<Warning> {
+fn notices(spec: &VectorIndexSpec, notices: &[Notice]) -> Vec<Warning> {
     if notices.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![format!("Index {}:", spec.qualified())];
-    for notice in notices {
-        lines.push(format!("{}: {}", notice.severity, notice.message));
-        lines.extend(notice.detail.iter().map(|detail| format!("  Detail: {detail}")));
-        lines.extend(notice.hint.iter().map(|hint| format!("  Hint: {hint}")));
-    }
+    lines.extend(remarks(notices, str::to_owned));
     vec![Warning { summary: "Postgres remarked on a vector index", detail: lines.join("\n") }]
 }
 

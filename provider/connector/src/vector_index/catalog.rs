@@ -48,6 +48,11 @@ pub(super) enum Found {
 }
 
 impl Table {
+    /// The types of the columns, as the server spells them.
+    pub(super) fn types(&self) -> BTreeMap<String, String> {
+        self.columns.iter().map(|(name, spelled, _)| (name.clone(), spelled.clone())).collect()
+    }
+
     /// The columns that pgvector can index.
     pub(super) fn vectors(&self) -> BTreeMap<String, ColumnType> {
         self.columns.iter().filter_map(|(name, _, vector)| vector.map(|vector| (name.clone(), vector))).collect()

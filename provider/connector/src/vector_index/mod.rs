@@ -11,7 +11,7 @@ mod spec;
 
 pub use build::{Applied, Build, apply, drop};
 pub use key::{ColumnType, Key};
-pub use observe::{read, table_of};
+pub use observe::{read, same_condition, table_of};
 pub use operator_class::{Method, Metric, Quantize, VectorType, of_operator_class, operator_class};
 pub use plan::{Action, IndexPlan, ObservedIndex, Prior, Seen, plan, reserved_name};
 pub use spec::{

@@ -33,6 +33,11 @@ pub(super) struct Sight {
 }
 
 impl Sight {
+    /// What bears the name of the index that was ours.
+    pub(super) fn prior(&self, spec: &VectorIndexSpec, prior: &Prior<'_>) -> &Found {
+        if prior.index_name == spec.index_name() { &self.named } else { &self.before }
+    }
+
     /// Whether something of an interrupted build is there that nobody is at work on.
     pub(super) fn has_leftover(&self) -> bool {
         matches!(self.leftover, Found::Index(_)) && self.builder.is_none()
@@ -85,7 +90,7 @@ pub async fn read(
     Ok(sight.and_then(|sight| seen(&sight, before)))
 }
 
-/// The table that an index is on, for an index that is known by its own name only.
+/// The table that an index is on, for an index that is known by its own name only; an error when pgvector did not make it.
 pub async fn table_of(database: &Database, scope: &Scope, index: &TableName) -> Result<Option<TableName>, Error> {
     let session = database.connect(scope).await?;
     let rows = session
@@ -97,7 +102,32 @@ pub async fn table_of(database: &Database, scope: &Scope, index: &TableName) -> 
         )
         .await
         .map_err(|error| scope.explain(Error::postgres(format!("look for index {index}"), &error)))?;
-    Ok(rows.first().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))))
+    let Some(row) = rows.first() else { return Ok(None) };
+    let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+    if let Some(on) = catalog::table(&*session, &table).await.map_err(|error| scope.explain(error))?
+        && let Found::Foreign(what) =
+            catalog::find(&*session, index, &on).await.map_err(|error| scope.explain(error))?
+    {
+        return Err(Error::new(format!("take over index {index}"), format!("it is not a pgvector index, but {what}")));
+    }
+    Ok(Some(table))
+}
+
+/// Whether a condition, as it was declared, is the one that an index was seen with. Where that cannot be found out, it is
+/// taken for another.
+pub async fn same_condition(
+    database: &Database,
+    scope: &Scope,
+    table: &TableName,
+    predicate: &str,
+    seen: &Seen,
+) -> Result<bool, Error> {
+    let mut session = database.connect(scope).await?;
+    let mut transaction = session.begin().await?;
+    let doing = format!("compare a condition on table {table}");
+    let extension = catalog::extension(&transaction).await?;
+    let form = normal_form(&mut transaction, &doing, table, Some(predicate), extension.as_ref()).await;
+    Ok(form.is_ok_and(|form| form.is(seen.index.predicate.as_deref())))
 }
 
 /// The index as it was seen, when it is one of ours. A file that was written anew holds what its options say; one that
@@ -110,6 +140,7 @@ pub(super) fn seen(sight: &Sight, before: Option<&Seen>) -> Option<Seen> {
     };
     Some(Seen {
         columns: sight.table.vectors(),
+        types: sight.table.types(),
         partitioned: sight.table.partitioned,
         leftover: sight.has_leftover(),
         index: (**index).clone(),
@@ -177,10 +208,12 @@ pub(super) async fn feasible(
 }
 
 /// What is wrong with an index that the plan counted on: it is not there, or not as it was seen.
+/// What the table has become since is no matter of the plan's: the same apply may have changed it.
 pub(super) fn changed_since(spec: &VectorIndexSpec, prior: &Prior<'_>, sight: &Sight) -> Option<Error> {
-    let found = if prior.index_name == spec.index_name() { &sight.named } else { &sight.before };
     let old = TableName::new(&spec.table.schema, prior.index_name);
-    let what = match found {
+    let retyped = prior.seen.types != sight.table.types();
+    let what = match sight.prior(spec, prior) {
+        Found::Nothing | Found::Index(_) if retyped => return None,
         Found::Nothing => format!("index {old} is gone"),
         Found::Foreign(what) => format!("{old} is {what} now"),
         Found::Index(index) => {
@@ -191,22 +224,34 @@ pub(super) fn changed_since(spec: &VectorIndexSpec, prior: &Prior<'_>, sight: &S
                 && index.options == expected.options
                 && index.predicate == expected.predicate
                 && index.valid == expected.valid;
-            let column = sight.table.vectors().get(&spec.column).copied();
-            match prior.seen.columns.get(&spec.column) {
-                Some(expected) if column != Some(*expected) => format!(
-                    "column {:?} was of type {expected}, and is {}",
-                    spec.column,
-                    column.map_or_else(|| "no vector any more".to_owned(), |column| format!("of type {column} now"))
-                ),
-                _ if !alike => format!("index {old} is not as it was"),
-                _ => return None,
+            if alike {
+                return None;
             }
+            format!("index {old} is not as it was")
         }
     };
     Some(
         Error::new(doing(spec), format!("the database has changed since the plan was made: {what}"))
             .advice("nothing was written; plan again"),
     )
+}
+
+/// The error for planned statements that the table no longer allows, since it was changed before its index had its turn.
+pub(super) fn overtaken(spec: &VectorIndexSpec, prior: &Prior<'_>, sight: &Sight) -> Error {
+    let now = sight.table.types();
+    let mut changes: Vec<String> = Vec::new();
+    for (name, was) in &prior.seen.types {
+        match now.get(name) {
+            Some(is) if is == was => {}
+            Some(is) => changes.push(format!("column {name:?} was of type {was}, and is of type {is} now")),
+            None => changes.push(format!("column {name:?} is gone")),
+        }
+    }
+    let message = format!(
+        "the table was changed in this apply ({}), and what was planned for the index no longer fits it",
+        changes.join("; ")
+    );
+    Error::new(doing(spec), message).advice("apply again, which finishes it; nothing was done to the index")
 }
 
 /// The error for a name that is taken.
@@ -245,14 +290,15 @@ impl Form {
 /// The condition in the server's own form, found out on an empty copy of the table that is gone afterwards.
 pub(super) async fn normal_form(
     transaction: &mut Transaction<'_>,
-    spec: &VectorIndexSpec,
+    doing: &str,
+    table: &TableName,
+    predicate: Option<&str>,
     extension: Option<&Extension>,
 ) -> Result<Form, Error> {
-    let Some(predicate) = &spec.predicate else { return Ok(Form::Is(None)) };
-    let doing = doing(spec);
-    let internal = |error: &tokio_postgres::Error| Error::postgres(&doing, error);
+    let Some(predicate) = predicate else { return Ok(Form::Is(None)) };
+    let internal = |error: &tokio_postgres::Error| Error::postgres(doing, error);
     let savepoint = transaction.savepoint("probe").await.map_err(|e| internal(&e))?;
-    let copy = format!("create temporary table {PROBE} (like {})", spec.table);
+    let copy = format!("create temporary table {PROBE} (like {table})");
     match savepoint.batch_execute(&copy).await {
         Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => {
             savepoint.rollback().await.map_err(|e| internal(&e))?;

@@ -23,6 +23,9 @@ use crate::step::{Hazard, Lock, Step};
 pub struct Seen {
     /// The table's columns that pgvector can index.
     pub columns: BTreeMap<String, ColumnType>,
+    /// The types of all its columns, as the server spells them.
+    #[serde(default)]
+    pub types: BTreeMap<String, String>,
     /// Whether the table is the parent of partitions.
     pub partitioned: bool,
     /// Whether an interrupted build left something behind.
@@ -98,6 +101,11 @@ pub(super) struct Recipe {
 }
 
 impl Seen {
+    /// Whether the server may only spell the condition otherwise, since a column that it names has another type.
+    pub fn may_be_respelled(&self, before: &Self) -> bool {
+        self.types != before.types && self.index.predicate != before.index.predicate
+    }
+
     /// Whether the index does what its description says. `alter index … set (m = …)` changes only the description.
     pub fn usable(&self) -> bool {
         self.index.valid && self.index.options == self.built_with
@@ -281,6 +289,7 @@ mod tests {
         let options = BTreeMap::from([("m".to_owned(), "16".to_owned())]);
         Seen {
             columns: BTreeMap::from([("e".to_owned(), ColumnType { ty: VectorType::Vector, dimensions: Some(3) })]),
+            types: BTreeMap::new(),
             partitioned: false,
             leftover: false,
             index: ObservedIndex {

@@ -9,7 +9,10 @@ use tokio_postgres::types::Type;
 
 use crate::database::{Database, Scope};
 
-/// How often the build is looked at.
+/// When the build is looked at first: soon, so that whoever blocks it is known before a short timeout passes.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// How often it is looked at afterwards.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// How long a look may take, the wait for a free connection included.
@@ -23,13 +26,15 @@ pub(super) async fn watch<T>(
     build: impl Future<Output = T>,
 ) -> (T, Option<String>) {
     let mut last = None;
+    let mut pause = FIRST;
     let mut build = std::pin::pin!(build);
     let pid = pid.filter(|_| database.settings().max_connections > 1);
     loop {
         tokio::select! {
             done = &mut build => return (done, last),
-            () = tokio::time::sleep(EVERY), if pid.is_some() => {}
+            () = tokio::time::sleep(pause), if pid.is_some() => {}
         }
+        pause = EVERY;
         let Some(pid) = pid else { continue };
         tokio::select! {
             done = &mut build => return (done, last),

@@ -116,7 +116,7 @@ pub struct BuildSettings {
     /// Memory for the build, such as `1GB`.
     pub maintenance_work_mem: Option<String>,
     /// Workers besides the session itself.
-    pub max_parallel_maintenance_workers: Option<u32>,
+    pub max_parallel_maintenance_workers: Option<i64>,
 }
 
 /// The server's default for `lists`.
@@ -329,7 +329,7 @@ impl BuildSettings {
             }
         }
         if let Some(workers) = self.max_parallel_maintenance_workers
-            && workers > 1_024
+            && !(0..=1_024).contains(&workers)
         {
             faults.add(
                 "build.max_parallel_maintenance_workers",

@@ -69,7 +69,7 @@ async fn a_transactional_text_runs_wholly_or_not_at_all() {
     on_each_version(|test, database| async move {
         let scope = Scope::default();
         let broken = format!("{}; select 1/0", says("half"));
-        let error = attachment::create(&database, &scope, &attachment(&broken, None)).await.unwrap_err();
+        let error = attachment::create(&database, &scope, &attachment(&broken, None)).await.unwrap_err().error;
         assert_eq!(error.sqlstate(), Some("22012"));
         assert_eq!(log(&test).await, "");
         let old = attachment(&says("s1"), Some(&says("t1")));
@@ -100,21 +100,23 @@ async fn other_texts_run_statement_by_statement() {
         attachment::create(&database, &scope, &cx).await.unwrap();
         attachment::destroy(&database, &scope, &cx).await.unwrap();
         let broken = format!("{};\n{};\nselect 1/0; {}", says("one"), says("two"), says("four"));
-        let error = attachment::create(&database, &scope, &step_by_step(&broken, None)).await.unwrap_err();
+        let failure = attachment::create(&database, &scope, &step_by_step(&broken, None)).await.unwrap_err();
+        assert!(failure.begun && !failure.torn_down, "what has run is not forgotten");
+        let error = failure.error;
         assert!(error.advised().unwrap().contains("statements 1 to 2 have run and stay"), "{error:?}");
         assert_eq!(log(&test).await, "one,two");
         let old = step_by_step(&says("s1"), Some(&says("t1")));
         let failure = attachment::change(&database, &scope, &old, &step_by_step("select 1/0", None)).await.unwrap_err();
-        assert!(failure.torn_down);
+        assert!(failure.torn_down && !failure.begun);
         let explicit = format!("begin; {}; {}; commit", says("b1"), says("b2"));
         attachment::create(&database, &scope, &step_by_step(&explicit, None)).await.unwrap();
         let open = format!("begin; {}", says("lost"));
-        let error = attachment::create(&database, &scope, &step_by_step(&open, None)).await.unwrap_err();
+        let error = attachment::create(&database, &scope, &step_by_step(&open, None)).await.unwrap_err().error;
         assert!(error.message().contains("does not end it"), "{error}");
         assert_eq!(log(&test).await, "one,two,t1,b1,b2");
         let error =
             attachment::create(&database, &scope, &attachment("create index concurrently cx on t (d)", None)).await;
-        assert!(error.unwrap_err().advised().unwrap().contains("transactional = false"));
+        assert!(error.unwrap_err().error.advised().unwrap().contains("transactional = false"));
     })
     .await;
 }
@@ -124,15 +126,15 @@ async fn an_error_shows_its_place_and_no_secret() {
     on_each_version(|_, database| async move {
         let scope = Scope::default();
         let setup = "create role r password 'geheim';\n\nselect 'geheim',\n  wrong from t";
-        let error = attachment::create(&database, &scope, &attachment(setup, None)).await.unwrap_err();
+        let error = attachment::create(&database, &scope, &attachment(setup, None)).await.unwrap_err().error;
         assert!(error.doing().ends_with("statement 2, line 4, column 3"), "{error}");
         assert_eq!(error.failed_statement(), Some("  select '***',\n    wrong from t\n    ^"));
         assert_eq!((error.sqlstate(), error.blamed()), (Some("42703"), None), "what is pointed at is shown");
-        let plain = attachment::create(&database, &scope, &attachment("select wrong", None)).await.unwrap_err();
+        let plain = attachment::create(&database, &scope, &attachment("select wrong", None)).await.unwrap_err().error;
         assert_eq!(plain.blamed(), Some(&Blame::Attribute("setup_sql")));
         let raising =
             "do $$ begin raise exception 'told %', 5 using detail = 'why', hint = 'what', errcode = 'XY123'; end $$";
-        let error = attachment::create(&database, &scope, &attachment(raising, None)).await.unwrap_err();
+        let error = attachment::create(&database, &scope, &attachment(raising, None)).await.unwrap_err().error;
         let server = error.server().unwrap();
         assert_eq!(
             (error.message(), server.detail.as_deref(), server.hint.as_deref()),
@@ -146,7 +148,7 @@ async fn an_error_shows_its_place_and_no_secret() {
             "do $$ declare a text; begin a := 'geheim'; perform 1/0; end $$",
             "select 'geheim",
         ] {
-            let error = attachment::create(&database, &scope, &attachment(setup, None)).await.unwrap_err();
+            let error = attachment::create(&database, &scope, &attachment(setup, None)).await.unwrap_err().error;
             assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
         }
     })
@@ -173,7 +175,7 @@ async fn a_check_finds_out_what_is_gone() {
         let error = attachment::read(&database, &scope, &writes).await.unwrap_err();
         assert!(error.advised().unwrap().contains("read-only"), "{error:?}");
         let blind = Attachment { setup_sql: says("set up"), ..check("select 1 where false") };
-        let error = attachment::create(&database, &scope, &blind).await.unwrap_err();
+        let error = attachment::create(&database, &scope, &blind).await.unwrap_err().error;
         assert_eq!(error.blamed(), Some(&Blame::Attribute("check_sql")));
         assert_eq!(log(&test).await, "");
     })
@@ -192,7 +194,7 @@ async fn a_missing_table_is_gone_and_no_failure_of_the_teardown() {
         let warnings = attachment::destroy(&database, &scope, &index).await.unwrap();
         assert!(warnings[0].detail.contains("its table is gone"), "{warnings:?}");
         for other in [attachment(&says("x"), None), step_by_step(&says("x"), None)] {
-            let error = attachment::create(&database, &scope, &other).await.unwrap_err();
+            let error = attachment::create(&database, &scope, &other).await.unwrap_err().error;
             assert_eq!(error.blamed(), Some(&Blame::Attribute("table")), "{error}");
         }
         assert_eq!(log(&test).await, "");

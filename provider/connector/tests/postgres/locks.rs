@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use pg_connector::database::{is_transient, retry};
+use pg_connector::database::{Retries, is_transient};
 use pg_connector::{Database, Error, Scope, TableName};
 use testbed::TestDatabase;
 
@@ -106,7 +106,7 @@ async fn a_transaction_that_deadlocks_is_run_again() {
             tokio::spawn(async move {
                 let scope = within(Duration::from_mins(1));
                 let tries = AtomicU32::new(0);
-                retry(&scope, is_transient, || async {
+                let attempt = async || {
                     let mut session = database.connect(&scope).await?;
                     let transaction = session.begin().await?;
                     let update = |key: i32| format!("update t set n = n + 1 where k = {key}");
@@ -119,9 +119,11 @@ async fn a_transaction_that_deadlocks_is_run_again() {
                         Error::postgres("update", &error)
                     })?;
                     transaction.commit().await.map_err(|error| Error::postgres("commit", &error))
-                })
-                .await
-                .unwrap();
+                };
+                let mut retries = Retries::new(&scope);
+                while let Err(error) = attempt().await {
+                    assert!(is_transient(&error) && retries.again(&error).await, "{error}");
+                }
             })
         });
         for task in tasks {

@@ -355,6 +355,8 @@ async fn errors_of_the_server_name_the_row_and_the_column() {
             let error = t.apply(&json!([good, bad])).await.unwrap_err();
             assert_eq!(error.sqlstate(), Some(sqlstate), "{bad}: {error:?}");
             assert_eq!(error.blamed(), blamed.as_ref(), "{bad}: {error:?}");
+            let detail = error.server().unwrap().detail.clone().unwrap_or_default();
+            assert!(!detail.contains("Failing row"), "no cells in an error: {error:?}");
         }
         for name in ["g", "i"] {
             let columns = [("id", "bigint"), (name, "bigint")];
@@ -364,6 +366,23 @@ async fn errors_of_the_server_name_the_row_and_the_column() {
             assert!(error.advised().unwrap().contains("computes"), "{error:?}");
         }
         assert_eq!(t.query("select count(*) from t").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn under_a_key_of_another_type_no_row_is_ours() {
+    for major in TestDatabase::VERSIONS {
+        for (declared, using) in [("text", "7::bigint"), ("bigint", "id::text"), ("uuid", "1")] {
+            let mut t = Bench::new(major, &[("id", declared), ("a", "text")], &["id"]).await;
+            let key = if declared == "uuid" { "018f0000-0000-7000-8000-000000000000" } else { "7" };
+            t.apply(&json!([{"id": key, "a": "x"}])).await.unwrap();
+            let before = t.digest().await;
+            assert_eq!(t.foreign().await, 0);
+            let to = if declared == "bigint" { "text" } else { "bigint" };
+            t.client.batch_execute(&format!("alter table t alter id type {to} using {using}")).await.unwrap();
+            assert_ne!(t.digest().await, before);
+            assert_eq!(t.foreign().await, 1);
+        }
     }
 }
 

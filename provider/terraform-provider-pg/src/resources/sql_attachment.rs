@@ -1,6 +1,7 @@
 //! The resource `pg_sql_attachment`: SQL that belongs to a table.
 //!
 //! **Invariant:** the state says what is in force: after a change that got only as far as the teardown, that is nothing.
+//! Of what is there in part the state keeps the teardown, so that nothing is ever left behind without one.
 
 use async_trait::async_trait;
 use pg_connector::attachment::{self, Attachment, OnTeardownError, Text};
@@ -66,13 +67,20 @@ impl Resource<Data> for SqlAttachment {
 
     async fn create(&self, context: &Context<Data>, _config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
         let database = diagnostics::database(context)?;
-        let warnings = attachment::create(database, &diagnostics::scope(context), &declared(&plan.value)?)
-            .await
-            .map_err(|error| ApplyFailure::from(one(&error)))?;
-        for warning in &warnings {
-            context.warn(diagnostics::warning(warning));
+        match attachment::create(database, &diagnostics::scope(context), &declared(&plan.value)?).await {
+            Ok(warnings) => {
+                for warning in &warnings {
+                    context.warn(diagnostics::warning(warning));
+                }
+                Ok(state_after(plan))
+            }
+            // With a state the CLI knows it as tainted: it is torn down before it is set up again.
+            Err(failure) if failure.begun => {
+                let diagnostics = one(&failure.error);
+                Err(ApplyFailure { state: Some(state_after(plan)), diagnostics })
+            }
+            Err(failure) => Err(one(&failure.error).into()),
         }
-        Ok(state_after(plan))
     }
 
     async fn update(
@@ -94,7 +102,9 @@ impl Resource<Data> for SqlAttachment {
             Err(failure) if failure.torn_down => {
                 let mut state = state_after(plan);
                 state.value.set("setup_sql", "".into());
-                state.value.set("teardown_sql", Value::Null);
+                if !failure.begun {
+                    state.value.set("teardown_sql", Value::Null);
+                }
                 Err(ApplyFailure { state: Some(state), diagnostics: one(&failure.error) })
             }
             Err(failure) => Err(one(&failure.error).into()),

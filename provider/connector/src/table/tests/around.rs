@@ -114,7 +114,34 @@ fn vector_indexes_that_cannot_follow_are_rebuilt() {
         ]
     );
     // The index goes with its column.
-    assert_eq!(sql(&plan(&with(&table(&[("f", "vector(3)")])))), [LOCK, "alter table public.t drop column e"]);
+    let dropped = sql(&plan(&with(&table(&[("f", "vector(3)")])))).join("; ");
+    let indexes = "drop index public.t__vector__e; drop index public.half";
+    assert_eq!(dropped, format!("{LOCK}; {indexes}; alter table public.t drop column e"));
+}
+
+#[test]
+fn vector_indexes_over_expressions_follow_or_are_warned_of() {
+    for (from, definition, to, steps, warning) in [
+        ("vector(3)", "hnsw (((subvector(e, 1, 2))::vector(2)) vector_l2_ops)", "halfvec(3)", 3, None),
+        ("halfvec(3)", "hnsw (((subvector(e, 1, 2))::halfvec(2)) halfvec_l2_ops)", "vector(3)", 3, None),
+        ("vector", "hnsw (((subvector(e, 1, 2))::halfvec(2)) halfvec_l2_ops)", "vector(3)", 1, None),
+        ("vector(3)", "hnsw (((e)::halfvec(3)) halfvec_l2_ops)", "halfvec(3)", 1, Some("remove quantize")),
+        ("vector(3)", "ivfflat (e vector_l2_ops)", "sparsevec(3)", 3, Some("method to hnsw")),
+        ("vector(3)", "hnsw (e vector_l2_ops)", "sparsevec(3)", 3, None),
+    ] {
+        let prior = table(&[("e", from)]);
+        let index = DependentIndex {
+            name: "i".to_owned(),
+            columns: vec!["e".to_owned()],
+            definition: format!("create index i on public.t using {definition}"),
+        };
+        let observed = Some(ObservedTable { vector_indexes: vec![index], ..observed(&prior) });
+        let decided = plan(&TableChange { observed, ..change(Some(&prior), &table(&[("e", to)])) });
+        assert_eq!(sql(&decided).len(), steps, "{definition} to {to}: {:?}", sql(&decided));
+        let warned: Vec<&str> = decided.warnings.iter().map(|warning| warning.detail.as_str()).collect();
+        assert_eq!(warned.len(), usize::from(warning.is_some()), "{warned:?}");
+        assert!(warning.is_none_or(|words| warned[0].contains(words)), "{warned:?}");
+    }
 }
 
 #[test]

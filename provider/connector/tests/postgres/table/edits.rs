@@ -184,6 +184,23 @@ async fn defaults_and_comments_are_set_changed_and_dropped() {
 }
 
 #[tokio::test]
+async fn rows_that_changed_unseen_keep_showing_until_they_are_written() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        let rows = json!([{"id": 1, "a": "x"}]);
+        let applied = t.apply_rows(&t.spec(&[("a", "text")]), &rows).await.unwrap();
+        t.query("update t set a = 'theirs'").await;
+        let wider = t.spec(&[("a", "text"), ("b", "int")]);
+        let change = TableChange { server_digest: applied.rows_digest.clone(), ..t.change(&wider, &rows) };
+        let after = table::apply(&t.database, &scope(), &change, true).await.unwrap();
+        assert_eq!(after.rows_digest, applied.rows_digest, "what is there now is no measure");
+        let unwatched = TableChange { observed: Some(after.observed), ..change };
+        let after = table::apply(&t.database, &scope(), &unwatched, false).await.unwrap();
+        assert_eq!(after.rows_digest, None);
+    }
+}
+
+#[tokio::test]
 async fn names_are_taken_as_they_are_written() {
     for major in TestDatabase::VERSIONS {
         let mut t = Target::named(major, TableName::new("My \"App\"", "T.größe'")).await;

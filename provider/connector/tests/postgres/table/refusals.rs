@@ -47,6 +47,80 @@ async fn data_of_others_is_not_lost_without_consent() {
 }
 
 #[tokio::test]
+async fn what_a_default_did_not_fill_is_not_ours() {
+    for major in TestDatabase::VERSIONS {
+        for (text, theirs, lost) in [
+            ("text default 'b'", "'theirs'", true),
+            ("text default 'b'", "null", false),
+            ("numeric(10,2) default 5", "5", false),
+            ("numeric(10,2) default -5", "5", true),
+            ("jsonb default '{}'::jsonb", "'{ }'", false),
+            ("timestamptz default now()", "'2001-01-01'", false),
+            ("text default null", "'theirs'", true),
+        ] {
+            let mut t = Target::new(major).await;
+            t.apply_rows(&t.spec(&[("b", text)]), &json!([{"id": 1}, {"id": 2}])).await.unwrap();
+            t.query(&format!("update t set b = {theirs} where id = 2")).await;
+            let change = t.change(&t.spec(&[]), &json!([{"id": 1}, {"id": 2}]));
+            let vetoes = [
+                table::veto(&t.database, &scope(), &change).await,
+                table::veto_drop(&t.database, &scope(), &t.to_drop()).await,
+            ];
+            for veto in vetoes {
+                match veto {
+                    Err(errors) => assert!(lost && errors[0].message().contains("1 row"), "{text}: {errors:?}"),
+                    Ok(_) => assert!(!lost, "{text} {theirs}"),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_goes_with_a_column_is_said() {
+    for major in TestDatabase::VERSIONS {
+        for (made, refused) in [
+            ("create unique index fellow on t (a, b)", true),
+            ("create index fellow on t (b) where a > 1", true),
+            ("create index fellow on t ((a + b))", true),
+            ("alter table t add constraint fellow unique (a, b)", true),
+            ("alter table t add constraint fellow check (a < b)", true),
+            ("alter table t add constraint fellow foreign key (a, b) references t (b, a)", true),
+            ("alter table t add constraint fellow check (a > 0)", false),
+            ("create unique index fellow on t (a)", false),
+            ("create index fellow on t (a)", false),
+            ("create statistics fellow on a, b from t", false),
+            ("create index other on t (b)", false),
+        ] {
+            let mut t = Target::new(major).await;
+            t.apply(&[("a", "int"), ("b", "int")]).await.unwrap();
+            let key = "alter table t add constraint other unique (b, a)";
+            let is_reference = made.contains("references");
+            t.query(if is_reference { key } else { "select" }).await;
+            t.query(made).await;
+            let narrow = t.spec(&[("b", "int")]);
+            if refused {
+                let change = t.change(&narrow, &json!([]));
+                let mut errors = table::veto(&t.database, &scope(), &change).await.unwrap_err();
+                errors.push(table::apply(&t.database, &scope(), &change, true).await.unwrap_err());
+                for error in errors {
+                    assert!(error.message().contains("fellow on") || error.message().contains("other on"), "{error}");
+                    assert!(error.advised().unwrap().contains("force_destroy"));
+                }
+                t.force = true;
+            }
+            let warnings = t.veto(&narrow).await.unwrap();
+            let said =
+                warnings.iter().any(|w| w.summary == "More goes with a column" && w.detail.contains(" fellow on "));
+            assert_eq!(said, made.contains("fellow"), "{made}: {warnings:?}");
+            if !is_reference {
+                t.apply(&[("b", "int")]).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_existing_table_is_not_touched() {
     for major in TestDatabase::VERSIONS {
         for existing in ["create table t (id int primary key)", "create view t as select 1 as id", "create sequence t"]

@@ -75,7 +75,7 @@ impl Resource<Data> for TableTarget {
     }
 
     async fn plan(&self, context: &Context<Data>, request: PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
-        plan::plan(context, request, plan).await
+        Box::pin(plan::plan(context, request, plan)).await
     }
 
     async fn plan_destroy(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Diagnostics {
@@ -109,7 +109,7 @@ impl Resource<Data> for TableTarget {
             _ if memory.declared.is_none() => Look::Ledger,
             _ => Look::Table,
         };
-        let seen = table::read(database, &diagnostics::scope(context), &name, look).await.map_err(one)?;
+        let seen = table::read(database, &diagnostics::scope(context), &name, look).await.map_err(|e| one(&e))?;
         let Some(Seen { mut observed, rows_digest, ledger }) = seen else { return Ok(None) };
         if let Some(before) = &memory.observed {
             observed.remember(before);
@@ -153,7 +153,7 @@ impl Resource<Data> for TableTarget {
     }
 
     async fn create(&self, context: &Context<Data>, config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
-        apply(context, &Value::Null, config, plan).await
+        Box::pin(apply(context, &Value::Null, config, plan)).await
     }
 
     async fn update(
@@ -163,7 +163,7 @@ impl Resource<Data> for TableTarget {
         config: &Value,
         plan: Plan,
     ) -> Result<State, ApplyFailure> {
-        apply(context, prior, config, plan).await
+        Box::pin(apply(context, prior, config, plan)).await
     }
 
     async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
@@ -171,8 +171,10 @@ impl Resource<Data> for TableTarget {
         let memory = Memory::from_private(private)?;
         let consent = memory.force_destroy.unwrap_or_else(|| prior.get("force_destroy").as_bool() == Some(true));
         let drop = plan::table_drop(prior, &memory, consent)?;
-        let warnings = table::drop(database, &diagnostics::scope(context), &drop).await.map_err(one)?;
-        warnings.iter().for_each(|w| context.warn(diagnostics::warning(w)));
+        let warnings = table::drop(database, &diagnostics::scope(context), &drop).await.map_err(|e| one(&e))?;
+        for warning in &warnings {
+            context.warn(diagnostics::warning(warning));
+        }
         Ok(())
     }
 
@@ -198,8 +200,10 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
     let change = TableChange { create_vector_extension: extension, ..change };
     let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
         .await
-        .map_err(|error| ApplyFailure::from(one(error)))?;
-    applied.warnings.iter().for_each(|w| context.warn(diagnostics::warning(w)));
+        .map_err(|error| ApplyFailure::from(one(&error)))?;
+    for warning in &applied.warnings {
+        context.warn(diagnostics::warning(warning));
+    }
     Ok(state_after(plan, change, &applied, steps))
 }
 
@@ -247,6 +251,6 @@ fn identity(name: &TableName) -> Value {
     Value::object([("schema_name", Value::from(name.schema.as_str())), ("table_name", Value::from(name.name.as_str()))])
 }
 
-fn one(error: Error) -> Diagnostics {
-    diagnostics::error(&error, &model::path).into()
+fn one(error: &Error) -> Diagnostics {
+    diagnostics::error(error, &model::path).into()
 }

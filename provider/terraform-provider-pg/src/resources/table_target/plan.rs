@@ -27,7 +27,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     let creating = request.prior.is_null();
     match inferred::complete(request.config, request.prior) {
         Ok(complete) if request.config.get("columns").is_null() => {
-            plan.value.set("columns", complete.get("columns").clone())
+            plan.value.set("columns", complete.get("columns").clone());
         }
         Ok(_) => fill_columns(&mut plan.value, request.config, request.prior, &memory),
         Err(diagnostics) => return diagnostics,
@@ -73,6 +73,8 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     keep_consent(plan, creating || replacing);
     if replacing {
         diagnostics.extend(veto_replace(context, &request, plan, &memory).await);
+    } else if creating && memory.observed.is_some() {
+        // The create half of a replacement: what is there now is the table that it replaces, and its drop was asked about.
     } else if creating || !decided.steps.is_empty() {
         diagnostics.extend(veto(context, &change, creating).await);
     }
@@ -129,6 +131,7 @@ fn change(desired: TableSpec, rows: Rows, prior: &Value, memory: &Memory, plan: 
         Rows::Known(rows) => Some(rows),
         Rows::Unknown(_) => return None,
     };
+    let has_rows = rows.as_ref().is_some_and(|rows| rows.count() > 0);
     let before = model::spec(prior);
     let owned = match declared_rows::owned(prior, memory).ok().flatten() {
         // What an earlier declaration wrote is only taken over by one that declares rows, and by nobody who merely fills
@@ -145,11 +148,17 @@ fn change(desired: TableSpec, rows: Rows, prior: &Value, memory: &Memory, plan: 
         rows,
         owned: owned.filter(|_| !prior.is_null()),
         server_digest: memory.rows_digest.clone().filter(|_| !prior.is_null()),
-        rows_drifted: prior.get("rows_digest").as_str() == Some("drifted"),
+        rows_drifted: prior.get("rows_digest").as_str() == Some("drifted")
+            || has_rows && unwatched(&plan.value, prior, memory),
         force_destroy: plan.value.get("force_destroy").as_bool() == Some(true),
         // Whether the provider block forbids it may be unknown now, and a skippable step promises nothing.
         create_vector_extension: true,
     })
+}
+
+/// Whether rows are to be watched that were not so far: what they became in the meantime is not known.
+fn unwatched(planned: &Value, prior: &Value, memory: &Memory) -> bool {
+    !prior.is_null() && memory.rows_digest.is_none() && planned.get("row_drift").as_str() == Some("digest")
 }
 
 /// The change that a planned value stands for at apply, when everything is known.
@@ -181,8 +190,19 @@ pub fn table_drop(prior: &Value, memory: &Memory, force_destroy: bool) -> Result
         )
         .into());
     };
+    // After an import nothing was set here yet, so the live defaults are not ours.
+    let declared = memory.prior_spec(declared.clone()).unwrap_or_else(|| undecorated(declared));
     let owned = declared_rows::owned(prior, memory)?;
     Ok(TableDrop { declared, observed: memory.observed.clone(), owned, force_destroy })
+}
+
+/// The declaration without what may have been set by somebody else.
+fn undecorated(mut spec: TableSpec) -> TableSpec {
+    spec.comment = None;
+    for column in &mut spec.columns {
+        (column.default, column.comment) = (None, None);
+    }
+    spec
 }
 
 /// The passes through files that were made already.

@@ -67,7 +67,18 @@ impl Resource<Data> for VectorIndex {
                 ),
             ));
         }
-        model::show(&mut state.value, &seen, before.as_ref());
+        let declared = state.value.get("where").as_str();
+        let mut known = before.as_ref();
+        if let Some(declared) = declared
+            && known.is_some_and(|before| seen.may_be_respelled(before))
+            && vector_index::same_condition(database, &diagnostics::scope(context), &table, declared, &seen)
+                .await
+                .map_err(|error| one(&error))?
+        {
+            // The words in the state still say what the server now spells otherwise.
+            known = Some(&seen);
+        }
+        model::show(&mut state.value, &seen, known);
         state.value.set("id", index.to_string().into());
         state.identity = model::identity(&index);
         model::remember(&mut state.private, &seen);
@@ -198,7 +209,8 @@ async fn apply(context: &Context<Data>, prior: Option<&Value>, plan: Plan) -> Re
     let old = prior.and_then(|prior| Some((prior.get("index_name").as_str()?, prior.get("where").as_str())));
     let prior = old.zip(before.as_ref()).map(|((index_name, predicate), seen)| Prior { index_name, predicate, seen });
     let concurrently = plan.value.get("concurrently").as_bool() != Some(false);
-    let build = Build { spec: &spec, concurrently, settings: &settings, prior };
+    let create_extension = diagnostics::known_database(context).is_some_and(|data| data.create_vector_extension);
+    let build = Build { spec: &spec, concurrently, settings: &settings, create_extension, prior };
     let applied = vector_index::apply(database, &diagnostics::scope(context), &build)
         .await
         .map_err(|errors| ApplyFailure::from(diagnostics::errors(&errors, &model::path)))?;
@@ -213,7 +225,9 @@ fn state_after(plan: Plan, spec: &VectorIndexSpec, applied: &Applied) -> State {
     let index = spec.qualified();
     set_names(&mut value);
     value.set("valid", true.into());
-    value.set("operator_class", applied.seen.index.operator_class.as_str().into());
+    if !value.get("operator_class").is_wholly_known() {
+        value.set("operator_class", applied.seen.index.operator_class.as_str().into());
+    }
     if !value.get("steps").is_wholly_known() {
         value.set("steps", table_target::model::steps(&applied.steps));
     }

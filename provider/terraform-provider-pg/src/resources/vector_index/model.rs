@@ -82,7 +82,7 @@ pub fn build_settings(value: &Value) -> Result<BuildSettings, Diagnostics> {
     }
     Ok(BuildSettings {
         maintenance_work_mem: build.get("maintenance_work_mem").as_str().map(str::to_owned),
-        max_parallel_maintenance_workers: workers.now().map(|n| u32::try_from(*n).unwrap_or(u32::MAX)),
+        max_parallel_maintenance_workers: workers.now().copied(),
     })
 }
 

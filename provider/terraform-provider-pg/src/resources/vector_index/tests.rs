@@ -34,6 +34,7 @@ fn proposed(config: &Value, prior: &Value) -> Plan {
 fn seen() -> Seen {
     Seen {
         columns: BTreeMap::from([("e".to_owned(), ColumnType { ty: VectorType::Vector, dimensions: Some(3) })]),
+        types: BTreeMap::new(),
         partitioned: false,
         leftover: false,
         index: ObservedIndex {
