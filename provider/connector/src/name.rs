@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// The longest name that Postgres keeps, in bytes; it cuts longer ones with only a notice.
 pub const MAX_NAME_BYTES: usize = 63;
 
+/// The schema of the ledgers that rows files keep.
+pub const LEDGER_SCHEMA: &str = "terraform_pg";
+
 /// The key words that are not plain identifiers everywhere (`pg_get_keywords()` with a category other than unreserved).
 const KEYWORDS: &str = " all analyse analyze and any array as asc asymmetric authorization between bigint binary bit \
     boolean both case cast char character check coalesce collate collation column concurrently constraint create cross \

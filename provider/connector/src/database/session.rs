@@ -73,7 +73,10 @@ impl Session {
         let set = self.set_local();
         let scope = self.scope.clone();
         let fault = |error| scope.explain(Error::postgres("start a transaction", &error));
-        let transaction = self.lent_mut().connection.client.transaction().await.map_err(fault)?;
+        // Whatever the database's default is: what is looked at after a lock was granted must be what is there then.
+        let builder = self.lent_mut().connection.client.build_transaction();
+        let transaction =
+            builder.isolation_level(tokio_postgres::IsolationLevel::ReadCommitted).start().await.map_err(fault)?;
         if !set.is_empty() {
             transaction.batch_execute(&set).await.map_err(fault)?;
         }

@@ -18,7 +18,7 @@ use crate::name::{TableName, quote_ident, quote_idents, quote_literal};
 use crate::spec::TableSpec;
 
 /// The schema of all ledgers.
-pub const SCHEMA: &str = "terraform_pg";
+pub use crate::name::LEDGER_SCHEMA as SCHEMA;
 
 const ROLE_NEEDS: &str = "The rows of a file are kept track of in tables of the schema terraform_pg. Have an administrator run, \
     in this database:";

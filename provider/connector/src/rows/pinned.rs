@@ -6,11 +6,12 @@ use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
 /// The settings under which declared texts are read and stored values are digested.
-pub(crate) const FIXED: [(&str, &str); 7] = [
+pub(crate) const FIXED: [(&str, &str); 8] = [
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
     ("extra_float_digits", "1"),
+    ("array_nulls", "on"),
     ("bytea_output", "hex"),
     ("lc_monetary", "C"),
     ("standard_conforming_strings", "on"),

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::TableSpec;
 use crate::error::{Blame, Error};
 use crate::expression;
-use crate::name::name_fault;
+use crate::name::{LEDGER_SCHEMA, name_fault};
 use crate::pg_type::PgType;
 
 /// The names of the columns that every table has already.
@@ -43,6 +43,10 @@ impl Faults {
             if let Some(fault) = name_fault(name) {
                 self.push(Blame::Attribute(attribute), fault, None);
             }
+        }
+        if spec.name.schema == LEDGER_SCHEMA {
+            let message = format!("the schema {LEDGER_SCHEMA} holds the ledgers of rows files");
+            self.push(Blame::Attribute("schema_name"), message, Some("Choose a schema of your own."));
         }
         if spec.name.schema.starts_with("pg_") || spec.name.schema == "information_schema" {
             let message =

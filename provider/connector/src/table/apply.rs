@@ -166,7 +166,8 @@ impl Run<'_, '_> {
                 self.statement(action).await?;
                 let Some(live) = live else { return Ok(()) };
                 loss::see_all(self.transaction, self.doing).await?;
-                let (errors, lost) = veto::lost_columns(self.transaction, self.change, self.script, live).await?;
+                let (errors, lost) =
+                    veto::lost_columns(self.transaction, self.change, self.script, live, false).await?;
                 warnings.extend(lost);
                 errors.into_iter().next().map_or(Ok(()), Err)
             }

@@ -31,14 +31,15 @@ const FELLOWS: &str = "with d as (select d.classid, d.objid, pg_catalog.array_ag
     order by 1, 2";
 
 /// Whether what goes with the dropped columns forbids that: errors for what also stands on columns that stay, or with
-/// consent, as for what stands on the dropped columns alone, warnings.
+/// consent, as for what stands on the dropped columns alone, warnings. A plan only warns: what made the index may be
+/// torn down by the same apply, before the column goes.
 pub(super) async fn lost(
     transaction: &Transaction<'_>,
     doing: &str,
     desired: &TableSpec,
     script: &Script<'_>,
     live: &ObservedTable,
-    force: bool,
+    (force, planning): (bool, bool),
 ) -> Result<(Vec<Error>, Vec<Warning>), Error> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     if script.lost.is_empty() {
@@ -63,6 +64,11 @@ pub(super) async fn lost(
             continue;
         }
         let message = format!("{} would go with column {}", shown(&kind), gone.join(" and "));
+        if planning {
+            let detail = format!("In {}, {message}. Unless it is gone by then, apply will refuse.", desired.name);
+            warnings.push(Warning { summary: "More goes with a column", detail });
+            continue;
+        }
         errors.push(Error::new(doing, message).blame(Blame::Attribute("columns")).advice(format!(
             "Postgres drops it without a word, though it also stands on {}. Drop it first, with the attachment or the \
              migration that made it, or set force_destroy = true to consent to its loss.",

@@ -93,7 +93,7 @@ async fn before_change(
         let loss = loss::of_table(transaction, declared, live, owned).await.map_err(explain)?;
         return consent(&format!("replace table {}", desired.name), &loss, change.force_destroy).map_err(|e| vec![e]);
     }
-    let (mut errors, mut warnings) = lost_columns(transaction, change, script, live).await.map_err(explain)?;
+    let (mut errors, mut warnings) = lost_columns(transaction, change, script, live, true).await.map_err(explain)?;
     for (column, new) in &script.not_null {
         let count = nulls(transaction, change, live, column, *new).await.map_err(explain)?;
         if count > 0 {
@@ -171,6 +171,7 @@ pub(super) async fn lost_columns(
     change: &TableChange,
     script: &Script<'_>,
     live: &ObservedTable,
+    planning: bool,
 ) -> Result<(Vec<Error>, Vec<Warning>), Error> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     let declared = change.prior.as_ref().unwrap_or(&change.desired);
@@ -196,7 +197,8 @@ pub(super) async fn lost_columns(
         }
     }
     let (also, more) =
-        fellows::lost(transaction, &doing(change), &change.desired, script, live, change.force_destroy).await?;
+        fellows::lost(transaction, &doing(change), &change.desired, script, live, (change.force_destroy, planning))
+            .await?;
     errors.extend(also);
     warnings.extend(more);
     Ok((errors, warnings))

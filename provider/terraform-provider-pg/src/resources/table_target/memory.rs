@@ -110,7 +110,9 @@ impl Memory {
                 let shown = if unchanged { declared.default.clone() } else { live.default.clone() };
                 column.set("default", shown.into());
             }
-            if declared.comment.is_some() {
+            // The server does not keep an empty comment.
+            let empty = declared.comment.as_deref() == Some("") && live.comment.is_none();
+            if declared.comment.is_some() && !empty {
                 column.set("comment", live.comment.clone().into());
             }
         }

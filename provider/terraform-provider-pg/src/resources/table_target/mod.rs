@@ -115,6 +115,13 @@ impl Resource<Data> for TableTarget {
             observed.remember(before);
         }
         if !matches!(observed.kind, RelationKind::Table | RelationKind::PartitionedTable) {
+            if memory.observed.is_none() {
+                return Err(Diagnostic::error(
+                    format!("Cannot import {name}"),
+                    format!("It is {}, and only tables can be imported.", observed.kind.noun()),
+                )
+                .into());
+            }
             context.warn(Diagnostic::warning(
                 "The table was replaced by something else",
                 format!("{name} is no table any more, so it counts as gone."),
@@ -126,7 +133,9 @@ impl Resource<Data> for TableTarget {
         state.value.set("columns", columns);
         state.value.set("primary_key", Value::from(observed.primary_key.clone()));
         if memory.manages_comment() || state.value.get("id").is_null() {
-            state.value.set("comment", observed.comment.clone().into());
+            // The server does not keep an empty comment.
+            let empty = state.value.get("comment").as_str() == Some("") && observed.comment.is_none();
+            state.value.set("comment", if empty { Value::from("") } else { observed.comment.clone().into() });
         }
         if memory.declared.is_none() {
             memory.found_ledger = ledger;

@@ -51,6 +51,11 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     plan.value.set("row_count", rows.count());
     plan.value.set("rows_digest", rows.digest());
     plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), request.prior));
+    if !creating && !plan.value.get("primary_key").is_wholly_known() {
+        // It may turn out to be another one, and the CLI holds a plan to what it said: an update cannot become a replacement.
+        plan.replace.push(Path::root("primary_key"));
+        plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), &Value::Null));
+    }
     let moved = !creating && !plan.replace.is_empty();
     let change = desired.filter(|_| !moved).and_then(|desired| change(desired, rows, request.prior, &memory, plan));
     let Some(change) = change else {
@@ -191,7 +196,11 @@ pub fn table_drop(prior: &Value, memory: &Memory, force_destroy: bool) -> Result
         .into());
     };
     // After an import nothing was set here yet, so the live defaults are not ours.
-    let declared = memory.prior_spec(declared.clone()).unwrap_or_else(|| undecorated(declared));
+    let mut declared = memory.prior_spec(declared.clone()).unwrap_or_else(|| undecorated(declared));
+    if let Some(before) = &memory.declared {
+        // The state shows the live key, and our rows are told apart by the declared one.
+        declared.primary_key.clone_from(&before.primary_key);
+    }
     let owned = declared_rows::owned(prior, memory)?;
     Ok(TableDrop { declared, observed: memory.observed.clone(), owned, force_destroy })
 }
