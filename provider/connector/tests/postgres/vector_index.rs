@@ -580,7 +580,7 @@ async fn settings_are_for_the_build_alone_and_remarks_come_back() {
         let build =
             Build { spec: &other, concurrently: true, settings: &settings, create_extension: false, prior: None };
         let errors = vector_index::apply(&database, &Scope::default(), &build).await.unwrap_err();
-        assert_eq!(errors[0].blamed(), Some(&Blame::Attribute("build")));
+        assert_eq!(errors[0].blamed(), Some(&Blame::Attribute("build.maintenance_work_mem")));
     })
     .await;
 }

@@ -101,12 +101,16 @@ async fn what_goes_with_a_column_is_said() {
             let narrow = t.spec(&[("b", "int")]);
             if refused {
                 let change = t.change(&narrow, &json!([]));
-                let mut errors = table::veto(&t.database, &scope(), &change).await.unwrap_err();
-                errors.push(table::apply(&t.database, &scope(), &change, true).await.unwrap_err());
-                for error in errors {
-                    assert!(error.message().contains("fellow on") || error.message().contains("other on"), "{error}");
-                    assert!(error.advised().unwrap().contains("force_destroy"));
-                }
+                // What made it may be torn down before the column goes, so the plan only warns.
+                let named = |text: &str| text.contains("fellow on") || text.contains("other on");
+                let warnings = table::veto(&t.database, &scope(), &change).await.unwrap();
+                assert!(
+                    warnings.iter().any(|w| named(&w.detail) && w.detail.contains("apply will refuse")),
+                    "{warnings:?}"
+                );
+                let error = table::apply(&t.database, &scope(), &change, true).await.unwrap_err();
+                assert!(named(error.message()), "{error}");
+                assert!(error.advised().unwrap().contains("force_destroy"));
                 t.force = true;
             }
             let warnings = t.veto(&narrow).await.unwrap();
