@@ -4,6 +4,7 @@
 //! too, asks the plugin to stop what it is doing, and waits for what became of it.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval};
@@ -61,9 +62,17 @@ impl Lifetime {
     }
 }
 
+/// The process that started this one.
+static PARENT: OnceLock<u32> = OnceLock::new();
+
+/// Notes who started this process, before a host that dies early can leave it to another parent.
+pub(crate) fn remember_parent() {
+    PARENT.get_or_init(parent);
+}
+
 /// Waits until no host can want this process any more.
 async fn abandoned(connections: &Connections) -> &'static str {
-    let (started, parent) = (Instant::now(), parent());
+    let (started, parent) = (Instant::now(), *PARENT.get_or_init(parent));
     let mut looks = interval(LOOK);
     loop {
         looks.tick().await;

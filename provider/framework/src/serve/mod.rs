@@ -60,6 +60,7 @@ const TLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs a provider as a process: answers `--version`, `--help` and `--debug`, or serves the CLI that started it.
 pub fn serve<P: Provider>(provider: P) -> ExitCode {
+    lifetime::remember_parent();
     let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
     run(&about, || ProviderService::new(provider))
 }
