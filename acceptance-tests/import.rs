@@ -84,7 +84,7 @@ fn what_cannot_be_imported_says_why() {
             ("pg_table_target.t", "public.nowhere", vec!["non-existent"]),
             ("pg_table_target.t", "t", vec!["schema.name"]),
             ("pg_table_target.t", "public.\"t", vec!["quot"]),
-            ("pg_table_target.t", "public.v", vec!["non-existent"]),
+            ("pg_table_target.t", "public.v", vec!["a view", "only tables"]),
             ("pg_vector_index.i", "public.elsewhere", vec!["__vector__"]),
             ("pg_vector_index.i", "public.t_pkey", vec!["t_pkey"]),
         ] {
