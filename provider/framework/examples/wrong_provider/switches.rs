@@ -50,6 +50,7 @@ switches! {
 
     "V1" Validate |_, answer| answer.diagnostics.retain(|told| !told.summary.contains("Required"));
     "V2" Validate |_, answer| answer.diagnostics.retain(|told| !told.summary.contains("Read-Only"));
+    "V3" Validate |_, answer| answer.diagnostics.retain(|told| !told.summary.contains("Write-only"));
     "G1" Plan |_, answer| answer.diagnostics.push(warning("Beware", "nothing"));
     "G3" Validate |_, answer| answer.diagnostics.truncate(1);
     "G4" Plan |asked, answer| answer.diagnostics.push(warning(&format!("Beware of {}", name(&asked.config)), "note"));

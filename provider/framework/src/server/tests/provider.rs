@@ -274,6 +274,11 @@ impl Resource<Data> for Thing {
         if request.prior.is_null() && plan.value.get("name").is_wholly_known() {
             plan.identity = Value::object([("name", plan.value.get("name").clone())]);
         }
+        if self.world.is("G1") {
+            for path in [Path::root("tags").index(0), Path::root("nothing")] {
+                context.warn(Diagnostic::warning("Beware", "").at(path));
+            }
+        }
         let is = |rule| self.world.is(rule);
         match () {
             () if is("P1") => plan.value = Value::Null,

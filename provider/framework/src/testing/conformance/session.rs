@@ -157,7 +157,7 @@ impl Session {
         let request = proto::configure_provider::Request {
             terraform_version: self.inner.flavour.terraform_version.to_owned(),
             config: Some(encode(&config, &provider.ty)?),
-            client_capabilities: Some(self.capabilities(phase)),
+            client_capabilities: self.capabilities(phase),
         };
         let response = call!(process, configure_provider, request)?;
         let mut findings = Findings::of("configure_provider");
@@ -171,16 +171,16 @@ impl Session {
         let response = call!(process, validate_provider_config, request)?;
         let mut findings = Findings::of("validate_provider_config");
         let told = told::read(response.diagnostics, Some((provider, config)), &mut findings);
-        super::validate_rules::check(&provider.members, config, &told, &mut findings);
+        super::validate_rules::check(&provider.members, config, true, &told, &mut findings);
         self.judge(findings, told)
     }
 
-    /// What the CLI says that it can do.
-    pub(super) fn capabilities(&self, phase: Phase) -> proto::ClientCapabilities {
-        proto::ClientCapabilities {
+    /// What the CLI says that it can do; the oldest ones say nothing.
+    pub(super) fn capabilities(&self, phase: Phase) -> Option<proto::ClientCapabilities> {
+        self.inner.flavour.write_only.then_some(proto::ClientCapabilities {
             deferral_allowed: phase == Phase::Apply && self.inner.flavour.defers_at_apply,
             write_only_attributes_allowed: true,
-        }
+        })
     }
 
     /// What an answer amounts to: broken rules, a refusal, or its warnings.
