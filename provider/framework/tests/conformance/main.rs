@@ -7,4 +7,5 @@
 mod binary;
 mod broken;
 mod flavours;
+mod table;
 mod tour;

@@ -5,14 +5,15 @@
 /// Whose code decides what is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// HashiCorp's.
+    /// The one that Terraform is built from.
     Terraform,
-    /// The Linux Foundation's.
+    /// The one that OpenTofu is built from.
     OpenTofu,
 }
 
 /// One command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a difference of its own")]
 pub struct Flavour {
     /// Its name and version.
     pub name: &'static str,

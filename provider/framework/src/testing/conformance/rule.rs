@@ -9,8 +9,6 @@ use super::flavour::Family;
 pub enum Consequence {
     /// It ends the operation with an error that blames the provider.
     Error,
-    /// It writes a warning to its log.
-    Log,
     /// It does not notice; the user meets what follows from it.
     Unnoticed,
 }
