@@ -51,6 +51,8 @@ mod adopting;
 mod sources;
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod spoilt;
 
 pub use self::adopting::Source;
 pub use self::flavour::{Family, Flavour};
