@@ -3,6 +3,7 @@
 //! **Invariant:** pure. Plan and apply both get their statements here, so they cannot differ.
 
 use super::diff::{Diff, diff};
+use super::kept::Unkept;
 use super::render::{self, Origin};
 use super::{TableChange, Warning};
 use crate::catalog::{DependentIndex, NotNullCheck, ObservedTable};
@@ -31,6 +32,8 @@ pub(super) struct Script<'a> {
     pub(super) online: bool,
     /// The columns whose data is lost.
     pub(super) lost: Vec<&'a str>,
+    /// Which values a change of type would not keep.
+    pub(super) unkept: Vec<Unkept>,
     /// The columns that may no longer be null, and whether they are new.
     pub(super) not_null: Vec<(&'a str, bool)>,
 }
@@ -167,8 +170,10 @@ impl<'a> Script<'a> {
         }
         self.lost = diff.dropped.iter().map(|c| c.name.as_str()).collect();
         self.lost.extend(diff.recreated.iter().map(|c| c.name.as_str()));
-        if !self.lost.is_empty() {
-            self.push(Kind::Lock, render::lock_table(table));
+        self.unkept = diff.retyped.iter().filter_map(|r| r.unkept.clone()).collect();
+        if self.may_lose() && !change.force_destroy {
+            // With consent it is only told what is lost, and nobody has to wait for that.
+            self.push(Kind::Lock, render::lock_table(table).hazard(Hazard::ScansTable));
         }
         let (helpful, stray): (Vec<&NotNullCheck>, Vec<&NotNullCheck>) =
             diff.leftovers.iter().partition(|check| diff.not_null.contains(&check.column.as_str()));
@@ -240,6 +245,11 @@ impl<'a> Script<'a> {
             self.push(Kind::NotNull(vec![column()]), render::set_not_null(table, &[name]));
             self.push(Kind::DropCheck(column()), render::drop_check(table, &render::check_name(name)));
         }
+    }
+
+    /// Whether it depends on what the table holds if something is lost.
+    pub(super) fn may_lose(&self) -> bool {
+        !self.lost.is_empty() || !self.unkept.is_empty()
     }
 
     fn extension<'c>(&mut self, change: &TableChange, mut columns: impl Iterator<Item = &'c ColumnSpec>) {

@@ -4,6 +4,7 @@ mod edits;
 mod hazards;
 mod refusals;
 mod together;
+mod transitions;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -32,8 +33,9 @@ struct Target {
 
 /// A column as `type [not null] [default …] [-- comment]`.
 fn column(name: &str, text: &str) -> ColumnSpec {
-    let (text, comment) =
-        text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
+    let (text, comment) = text
+        .split_once(" -- ")
+        .map_or((text, None), |(text, comment)| (text, Some(comment.trim_matches('"').to_owned())));
     let (text, default) = text.split_once(" default ").map_or((text, None), |(text, d)| (text, Some(d.to_owned())));
     let (text, nullable) = text.strip_suffix(" not null").map_or((text, true), |text| (text, false));
     ColumnSpec { name: name.to_owned(), type_name: text.to_owned(), nullable, default, comment }
