@@ -60,6 +60,11 @@ pub(super) fn warnings(script: &Script<'_>, name: &TableName, size: Size) -> Vec
                 summary: "The table is rewritten",
                 detail: what("nobody can read or write the table until all of it and its indexes are written again."),
             });
+        } else if has(Hazard::BlocksWrites) && action.kind == Kind::Rows {
+            warnings.push(Warning {
+                summary: "Writers wait while rows are written",
+                detail: what("nobody can write to the table until the declared rows are compared and written."),
+            });
         } else if has(Hazard::BlocksWrites) {
             warnings.push(Warning {
                 summary: "An index is rebuilt under a lock",

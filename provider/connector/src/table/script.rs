@@ -17,6 +17,9 @@ use crate::step::{Hazard, Lock, Step};
 pub(super) const METHOD_FIRST: &str = "Change the index's method to hnsw in an apply of its own first, or drop the index; \
     then change the type.";
 
+/// Fewer rows are compared and written within a moment.
+const MANY_ROWS: u64 = 10_000;
+
 /// What a change takes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script<'a> {
@@ -275,8 +278,11 @@ impl<'a> Script<'a> {
             force: change.force_destroy,
             server_digest: None,
         };
-        for step in rows::steps(&rows) {
-            self.push(Kind::Rows, step);
+        let count = change.rows.as_ref().map_or(0, Declared::count).max(owned.map_or(0, Owned::count));
+        for (at, step) in rows::steps(&rows).into_iter().enumerate() {
+            // The first keeps writers out until the last is done.
+            let long = at == 0 && count > MANY_ROWS && change.observed.is_some();
+            self.push(Kind::Rows, if long { step.hazard(Hazard::BlocksWrites) } else { step });
         }
     }
 

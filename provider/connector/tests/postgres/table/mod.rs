@@ -2,6 +2,7 @@
 
 mod edits;
 mod hazards;
+mod online;
 mod refusals;
 mod together;
 mod transitions;
@@ -15,7 +16,7 @@ use pg_connector::rows::{self, Declared, Owned};
 use pg_connector::settings::Settings;
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
 use pg_connector::table::{self, Applied, Look, TableChange, TableDrop, Warning};
-use pg_connector::{Database, Error, Hazard, Scope, TableName};
+use pg_connector::{Database, Error, Hazard, Lock, Scope, TableName};
 use serde_json::{Value, json};
 use testbed::TestDatabase;
 use tokio_util::sync::CancellationToken;
