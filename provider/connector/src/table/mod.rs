@@ -120,6 +120,11 @@ pub fn plan(change: &TableChange) -> TablePlan {
     }
 }
 
+/// Decides what a drop takes: every statement, in order. Pure.
+pub fn plan_drop(drop: &TableDrop) -> Vec<Step> {
+    drop::steps(drop)
+}
+
 /// Asks the live database, at plan time, whether it forbids the change; about this table only. Its warnings come in
 /// addition to those of the plan: the hazards of the steps with the size of the table that they hit, and what is lost.
 pub async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {

@@ -132,12 +132,13 @@ impl<'a> Script<'a> {
 
     fn alter(change: &'a TableChange, observed: &'a ObservedTable) -> Self {
         let diff = diff(change, observed);
-        if !diff.refusals.is_empty() {
-            return Self { refusals: diff.refusals, ..Self::default() };
-        }
         if !diff.replace.is_empty() {
+            // A new table has its columns from the start, so what could not be changed in the old one does not matter.
             let created = Self::create(change);
             return Self { replace: diff.replace, ..created };
+        }
+        if !diff.refusals.is_empty() {
+            return Self { refusals: diff.refusals, ..Self::default() };
         }
         let mut this = Self::default();
         let prior = change.prior.as_ref();

@@ -338,6 +338,12 @@ fn a_changed_key_is_a_new_table() {
         assert!(decided.refusals.is_empty());
         assert_eq!(decided.steps, plan(&change(None, to)).steps);
     }
+    let mut recreated = retyped.clone();
+    recreated.columns[1] = column("a", "vector(3)");
+    let prior_vector = table(&[("a", "vector(4)")]);
+    let decided = plan(&change(Some(&prior_vector), &recreated));
+    assert!(decided.refusals.is_empty(), "what cannot be changed in place is made anew with the table: {decided:?}");
+    assert_eq!(decided.replace, ["columns"]);
     let mut alias = prior.clone();
     alias.columns[0].type_name = "int8".to_owned();
     assert_eq!(plan(&change(Some(&prior), &alias)).replace, [""; 0]);
