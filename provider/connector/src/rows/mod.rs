@@ -26,11 +26,14 @@ mod sums;
 mod takeover;
 pub(crate) mod value;
 
+use std::collections::HashMap;
+
 use crate::error::{Error, RowLabel};
 use crate::name::TableName;
 use crate::spec::TableSpec;
 use crate::step::Step;
 
+pub(crate) use digest::{LiveColumns, Watched};
 pub use file::FileRows;
 pub use files::Files;
 pub use ledger::Ledger;
@@ -322,6 +325,24 @@ pub async fn digest(
     owned: &Owned,
 ) -> Result<String, Error> {
     digest::digest(transaction, table, owned).await
+}
+
+/// The digests of inline rows of many tables, in order, given the columns of these tables. To be called inside a transaction
+/// that only looks: settings are fixed in it.
+pub(crate) async fn digests(
+    client: &impl tokio_postgres::GenericClient,
+    watched: &[&Watched],
+    columns: &HashMap<TableName, LiveColumns>,
+) -> Result<Vec<String>, Error> {
+    digest::of_many(client, watched, columns).await
+}
+
+/// The columns of those of the tables that are there, for [`digests`]; each is named once.
+pub(crate) async fn live_columns(
+    client: &impl tokio_postgres::GenericClient,
+    names: &[&TableName],
+) -> Result<HashMap<TableName, LiveColumns>, tokio_postgres::Error> {
+    digest::columns_of(client, names).await
 }
 
 /// How many rows of the table are not among these. To be called inside a transaction: settings are fixed in it.

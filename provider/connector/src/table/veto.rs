@@ -9,7 +9,7 @@ use super::kept::Unkept;
 use super::loss::{self, Loss, rows_shown};
 use super::script::{Kind, Script};
 use super::transaction::{self, observe};
-use super::{Look, Seen, TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
+use super::{TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session};
 use crate::error::{Blame, Error};
@@ -330,39 +330,8 @@ fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error>
     Err(Error::new(doing, message).advice(CONSENT_FIRST).blame(Blame::Attribute("force_destroy")))
 }
 
-/// See [`super::read`].
-pub(super) async fn read(
-    database: &Database,
-    scope: &Scope,
-    name: &TableName,
-    look: Look<'_>,
-) -> Result<Option<Seen>, Error> {
-    let mut session = database.connect(scope).await?;
-    let reading = async {
-        let transaction = looking(&mut session).await?;
-        let Some(observed) = observe(&transaction, name, &format!("read table {name}")).await? else { return Ok(None) };
-        let mut seen = Seen { observed, rows_digest: None, ledger: None };
-        if !seen.observed.kind.is_table() {
-            return Ok(Some(seen));
-        }
-        match look {
-            Look::Table => {}
-            Look::Rows { table, owned, digest } => {
-                let owned = rows::believed(&transaction, name, seen.observed.oid, Some(owned)).await?;
-                seen.ledger = owned.and_then(Owned::ledger).cloned();
-                if let Some(owned) = owned.filter(|_| digest) {
-                    seen.rows_digest = Some(rows::digest(&transaction, table, owned).await?);
-                }
-            }
-            Look::Ledger => seen.ledger = rows::ledger::sole(&transaction, name, seen.observed.oid).await?,
-        }
-        Ok(Some(seen))
-    };
-    reading.await.map_err(|error| scope.explain(error))
-}
-
 /// A transaction that cannot write.
-async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
+pub(super) async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
     let transaction = session.begin().await?;
     transaction
         .batch_execute("set transaction isolation level repeatable read, read only")

@@ -11,5 +11,6 @@ mod rows_file;
 mod sessions;
 mod source;
 mod tls;
+mod together;
 mod table;
 mod vector_index;
