@@ -36,7 +36,7 @@ pub(super) async fn of_file_copy(
     error: Error,
     change: &RowChange<'_>,
     file: &FileRows,
-    without: Arc<Vec<RowHash>>,
+    only: Option<Arc<Vec<RowHash>>>,
 ) -> Error {
     let Some((line, column)) = line_and_column(&error, DECLARED, file.columns()) else { return error };
     let mut sent = 0;
@@ -44,7 +44,7 @@ pub(super) async fn of_file_copy(
     let path = file.path().to_owned();
     let reader = move || {
         file.find(&table, 1, |_, _, hash| {
-            sent += usize::from(without.binary_search(&hash).is_err());
+            sent += usize::from(only.as_ref().is_none_or(|only| only.binary_search(&hash).is_ok()));
             sent == line
         })
     };

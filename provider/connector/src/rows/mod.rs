@@ -8,6 +8,7 @@ mod declare;
 mod digest;
 mod file;
 mod files;
+pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod kind;
 pub mod ledger;
