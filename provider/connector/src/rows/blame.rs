@@ -10,6 +10,13 @@ use super::steps::DECLARED;
 use super::{Cell, FileRows, RowChange, RowGroup};
 use crate::error::{Blame, Error};
 
+/// What to do about a value that is taken.
+const TAKEN: &str = "Another row has this value: one that is not declared here, or one that changes in this apply too. \
+    Postgres checks an ordinary unique constraint with each row that is written, so rows cannot exchange or pass on such \
+    values in one apply. They can when the constraint is deferrable (alter table … drop constraint …, add constraint … \
+    unique (…) deferrable): then it is checked after all rows are written. Otherwise change the rows in two applies, with \
+    a value between that no row has.";
+
 /// An error while the temporary tables were made.
 pub(super) fn of_statement(error: Error) -> Error {
     match error.sqlstate() {
@@ -86,6 +93,7 @@ pub(super) async fn of_write(error: Error, change: &RowChange<'_>, key_is_first:
         return error;
     };
     let detail = server.detail.clone().unwrap_or_default();
+    let error = if server.sqlstate == "23505" { error.advice(TAKEN) } else { error };
     let keys = if key_is_first { change.table.primary_key.clone() } else { Vec::new() };
     match server.sqlstate.as_str() {
         "23505" | "23503" | "23P01" => {

@@ -16,16 +16,16 @@ use testbed::TestDatabase;
 use tokio_util::sync::CancellationToken;
 
 /// One declaration of rows after the other for one table, as a user of the library would make them.
-struct Target {
-    server: TestDatabase,
+pub(crate) struct Target {
+    pub(crate) server: TestDatabase,
     database: Database,
     folder: tempfile::TempDir,
-    table: TableSpec,
+    pub(crate) table: TableSpec,
     prior: Option<TableSpec>,
     observed: Option<ObservedTable>,
     owned: Option<Owned>,
     server_digest: Option<String>,
-    drifted: bool,
+    pub(crate) drifted: bool,
     force: bool,
 }
 
@@ -33,7 +33,7 @@ fn scope() -> Scope {
     Scope::new(CancellationToken::new(), Some(Duration::from_mins(1)))
 }
 
-fn spec(columns: &[(&str, &str)], primary_key: &[&str]) -> TableSpec {
+pub(crate) fn spec(columns: &[(&str, &str)], primary_key: &[&str]) -> TableSpec {
     let column = |(name, type_name): &(&str, &str)| ColumnSpec {
         name: (*name).to_owned(),
         type_name: (*type_name).to_owned(),
@@ -51,11 +51,11 @@ fn spec(columns: &[(&str, &str)], primary_key: &[&str]) -> TableSpec {
 }
 
 impl Target {
-    async fn new(major: u32, columns: &[(&str, &str)]) -> Self {
+    pub(crate) async fn new(major: u32, columns: &[(&str, &str)]) -> Self {
         Self::on(TestDatabase::new(major).await, spec(columns, &["id"]))
     }
 
-    fn on(server: TestDatabase, table: TableSpec) -> Self {
+    pub(crate) fn on(server: TestDatabase, table: TableSpec) -> Self {
         let database = Database::new(Settings::parse(&server.url()).unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (prior, observed, owned, server_digest) = (None, None, None, None);
@@ -68,7 +68,7 @@ impl Target {
         path
     }
 
-    fn file(&self, name: &str, content: &str) -> Declared {
+    pub(crate) fn file(&self, name: &str, content: &str) -> Declared {
         FileRows::declare(&self.table, &self.write(name, content), None).unwrap().into()
     }
 
@@ -96,7 +96,7 @@ impl Target {
         table::plan(&self.change(rows)).steps.into_iter().map(|step| step.sql).collect()
     }
 
-    async fn warnings(&self, rows: Option<Declared>) -> Vec<Warning> {
+    pub(crate) async fn warnings(&self, rows: Option<Declared>) -> Vec<Warning> {
         table::veto(&self.database, &scope(), &self.change(rows)).await.unwrap()
     }
 
@@ -117,12 +117,12 @@ impl Target {
         Ok(applied)
     }
 
-    async fn jsonl(&mut self, content: &str) -> Result<Applied, Error> {
+    pub(crate) async fn jsonl(&mut self, content: &str) -> Result<Applied, Error> {
         let rows = self.file("r.jsonl", content);
         self.apply(Some(rows)).await
     }
 
-    async fn csv(&mut self, content: &str) -> Result<Applied, Error> {
+    pub(crate) async fn csv(&mut self, content: &str) -> Result<Applied, Error> {
         let rows = self.file("r.csv", content);
         self.apply(Some(rows)).await
     }
@@ -132,7 +132,7 @@ impl Target {
     }
 
     /// Does what a refresh does.
-    async fn refresh(&mut self) {
+    pub(crate) async fn refresh(&mut self) {
         let Some(owned) = self.owned.clone() else { return };
         let seen = self.look(Look::Rows { table: &self.table, owned: &owned, digest: true }).await;
         let lost = owned.ledger().is_some() && seen.ledger.is_none();
@@ -153,11 +153,11 @@ impl Target {
         table::drop(&self.database, &scope(), &drop).await
     }
 
-    async fn query(&self, sql: &str) -> String {
+    pub(crate) async fn query(&self, sql: &str) -> String {
         self.server.query(sql).await
     }
 
-    async fn rows(&self) -> String {
+    pub(crate) async fn rows(&self) -> String {
         self.query("select * from t order by id").await
     }
 
@@ -169,11 +169,11 @@ impl Target {
     }
 }
 
-fn counts(applied: &Applied) -> (u64, u64, u64, u64) {
-    (applied.rows.deleted, applied.rows.updated, applied.rows.inserted, applied.rows.adopted)
+pub(crate) fn counts(applied: &Applied) -> (u64, u64, u64, u64) {
+    (applied.rows.deleted, applied.rows.updated, applied.rows.inserted, applied.rows.adopted.count)
 }
 
-fn lines(ids: impl Iterator<Item = u32>, row: impl Fn(u32) -> Value) -> String {
+pub(crate) fn lines(ids: impl Iterator<Item = u32>, row: impl Fn(u32) -> Value) -> String {
     ids.fold(String::new(), |mut all, id| {
         let _ = writeln!(all, "{}", row(id));
         all
@@ -301,7 +301,7 @@ async fn rows_of_somebody_else_are_never_overwritten() {
         t.force = true;
         let applied = t.jsonl(content).await.unwrap();
         assert_eq!(counts(&applied), (0, 1, 0, 1));
-        assert_eq!(applied.rows.adopted_keys, ["id = 2"]);
+        assert_eq!(applied.rows.adopted.first, ["id = 2"]);
         assert!(
             applied.warnings.iter().any(|w| w.summary == "Rows were there already" && w.detail.contains("(id = 2)"))
         );
