@@ -202,12 +202,15 @@ impl RowFile {
 
 /// A fault on a line of a file, in a column where one is to blame.
 pub(crate) fn fault_in(path: &Path, line: u64, column: Option<&str>, message: &str) -> Error {
-    let message = column.map_or_else(|| message.to_owned(), |column| format!("column {column}: {message}"));
-    fault(path, Some(line), &message)
+    let column = column.map_or_else(String::new, |column| format!(", column {column}"));
+    fault_at(path, &format!(", line {line}{column}"), message)
 }
 
 fn fault(path: &Path, line: Option<u64>, message: &str) -> Error {
-    let place = line.map_or_else(String::new, |line| format!(", line {line}"));
+    fault_at(path, &line.map_or_else(String::new, |line| format!(", line {line}")), message)
+}
+
+fn fault_at(path: &Path, place: &str, message: &str) -> Error {
     Error::new("read the rows file", format!("{}{place}: {message}", path.display()))
         .blame(Blame::Attribute("rows_file"))
 }

@@ -9,6 +9,7 @@ use super::row_hash::RowHash;
 use super::steps::DECLARED;
 use super::{Cell, FileRows, RowChange, RowGroup};
 use crate::error::{Blame, Error};
+use crate::spec::TableSpec;
 
 /// What to do about a value that is taken.
 const TAKEN: &str = "Another row has this value: one that is not declared here, or one that changes in this apply too. \
@@ -30,10 +31,10 @@ pub(super) fn of_statement(error: Error) -> Error {
 }
 
 /// An error of COPY of inline rows: its context names the line, and mostly the column.
-pub(super) fn of_copy(error: Error, table: &str, group: &RowGroup) -> Error {
-    let Some((line, column)) = line_and_column(&error, table, &group.columns) else { return error };
+pub(super) fn of_copy(error: Error, table: &TableSpec, staged: &str, group: &RowGroup) -> Error {
+    let Some((line, column)) = line_and_column(&error, staged, &group.columns) else { return error };
     match line.checked_sub(1).and_then(|at| group.rows.get(at)) {
-        Some(row) => error.blame(Blame::Row(row.label.clone(), column)),
+        Some(row) => Place::inline(table, group, row).blame(error, column),
         None => error,
     }
 }

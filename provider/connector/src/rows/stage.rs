@@ -163,7 +163,7 @@ async fn copy(
     let sql = format!("copy pg_temp.{} ({}) from stdin", target.table, quote_idents(&columns));
     let failed = |error: &tokio_postgres::Error| {
         let error = Error::postgres(doing(change), error).statement(&*sql);
-        blame::of_copy(error, target.table, target.group)
+        blame::of_copy(error, change.table, target.table, target.group)
     };
     let sink = transaction.copy_in::<_, Bytes>(&*sql).await.map_err(|error| failed(&error))?;
     let mut sink = pin!(sink);

@@ -109,7 +109,7 @@ fn scalar(base: &Base, value: &Input<'_>, out: &mut String, stripped: &mut bool)
         Base::Json => json(value, out, stripped),
         Base::Vector { dimension, half } => vector(value, *dimension, *half, out),
         Base::Bits { length, varying } => bits(value, *length, *varying, out),
-        Base::Literal => {
+        Base::Literal { .. } => {
             without_nul(text(value)?, out, stripped);
             Ok(())
         }
@@ -596,7 +596,12 @@ fn array(base: &Base, items: &[Value], stripped: &mut bool) -> Result<(String, V
     }
     let mut dimensions = vec![items.len()];
     dimensions.extend(inner.unwrap_or_default());
-    let literal = if dimensions.contains(&0) { "{}".to_owned() } else { format!("{{{}}}", elements.join(",")) };
+    let delimiter = if let Base::Literal { delimiter } = base { *delimiter } else { ',' };
+    let literal = if dimensions.contains(&0) {
+        "{}".to_owned()
+    } else {
+        format!("{{{}}}", elements.join(delimiter.encode_utf8(&mut [0; 4])))
+    };
     Ok((literal, dimensions))
 }
 
@@ -673,6 +678,7 @@ mod tests {
             ),
             ("text[]", json!("{a,b}"), "{a,b}"),
             ("vector(2)[]", json!([[1, 2], null]), "{\"[1,2]\",NULL}"),
+            ("box[]", json!(["(1,2),(3,4)", null]), "{\"(1,2),(3,4)\";NULL}"),
             ("jsonb[]", json!([[1], {"a": 2}]), "{\"[1]\",\"{\\\"a\\\":2}\"}"),
             ("bigint", Value::Null, "null"),
         ] {
