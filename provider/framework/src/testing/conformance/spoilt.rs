@@ -226,9 +226,8 @@ impl Host {
         Self { service, shape, identity: Type::Object([("name".to_owned(), Type::String)].into()) }
     }
 
-    fn encode(&self, value: &Value) -> Option<proto::DynamicValue> {
-        let msgpack = msgpack::encode(value, &self.shape.ty).unwrap();
-        Some(proto::DynamicValue { msgpack, json: Vec::new() })
+    fn encode(&self, value: &Value) -> proto::DynamicValue {
+        proto::DynamicValue { msgpack: msgpack::encode(value, &self.shape.ty).unwrap(), json: Vec::new() }
     }
 
     fn told(&self, told: Vec<proto::Diagnostic>, findings: &mut Findings) -> bool {
@@ -265,9 +264,9 @@ impl Host {
     ) -> (Judged, proto::plan_resource_change::Response, Value) {
         let request = proto::plan_resource_change::Request {
             type_name: thing(),
-            prior_state: self.encode(prior),
-            proposed_new_state: self.encode(&proposed(&self.shape.members, prior, config)),
-            config: self.encode(config),
+            prior_state: Some(self.encode(prior)),
+            proposed_new_state: Some(self.encode(&proposed(&self.shape.members, prior, config))),
+            config: Some(self.encode(config)),
             prior_identity: prior_identity.clone(),
             ..Default::default()
         };
@@ -296,9 +295,9 @@ impl Host {
     async fn apply(&self, prior: &Value, config: &Value, planned: &Value) -> Judged {
         let request = proto::apply_resource_change::Request {
             type_name: thing(),
-            prior_state: self.encode(prior),
-            planned_state: self.encode(planned),
-            config: self.encode(config),
+            prior_state: Some(self.encode(prior)),
+            planned_state: Some(self.encode(planned)),
+            config: Some(self.encode(config)),
             ..Default::default()
         };
         let response = self.service.apply_resource_change(Request::new(request)).await.unwrap().into_inner();
@@ -318,7 +317,7 @@ impl Host {
     async fn read(&self, state: &Value) -> Judged {
         let request = proto::read_resource::Request {
             type_name: thing(),
-            current_state: self.encode(state),
+            current_state: Some(self.encode(state)),
             ..Default::default()
         };
         let response = self.service.read_resource(Request::new(request)).await.unwrap().into_inner();
