@@ -60,6 +60,7 @@ pub(crate) async fn tour(setup: &Setup<'_>, folder: &Path) -> Result<(), Trouble
     older_state(&session, &mut thing).await?;
     moving(&session, &things).await?;
     reading(&session).await?;
+    with_an_unknown_provider(&session, &things, &thing).await?;
     functions(&session).await?;
     stopping(&session, &things).await?;
     thing.destroy().await?;
@@ -261,6 +262,20 @@ async fn reading(session: &Session) -> Result<(), Trouble> {
     open.renew().await?;
     open.close().await?;
     Ok(())
+}
+
+/// What the provider is to work with may come of the very plan.
+async fn with_an_unknown_provider(session: &Session, folder: &Path, thing: &Resource) -> Result<(), Trouble> {
+    session.configure(Value::object([("folder", Value::unknown())])).await?;
+    let planned = thing.plan(&everything("beta")).await?;
+    assert_eq!((planned.action, planned.warnings.0.len()), (Action::NoOp, 1), "it was not refreshed, and that is said");
+    let mut made = session.resource(THING)?;
+    let planned = made.plan(&everything("later")).await?;
+    refused(session.read_data(THINGS, &Value::object([("prefix", Value::from("be"))])).await, &[""])?;
+    session.configure(provider_config(folder)).await?;
+    made.apply(planned).await?;
+    made.expect_no_change(&everything("later")).await?;
+    made.destroy().await.map(|_| ())
 }
 
 async fn functions(session: &Session) -> Result<(), Trouble> {

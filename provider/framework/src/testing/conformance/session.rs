@@ -229,6 +229,8 @@ async fn describe(process: &Process, flavour: &Flavour, as_the_cli: bool) -> Res
     let mut findings = Findings::of("get_provider_schema");
     let told = told::read(response.diagnostics.clone(), None, &mut findings);
     schema_rules::provider(&response, &mut findings);
+    let metadata = call!(process, get_metadata, proto::get_metadata::Request {})?;
+    schema_rules::metadata(&metadata, &response, &mut findings);
     let functions = call!(process, get_functions, proto::get_functions::Request {})?;
     if functions.functions != response.functions {
         findings.whole("C4", "GetFunctions gives other functions");
