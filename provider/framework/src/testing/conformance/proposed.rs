@@ -3,7 +3,6 @@
 //! **Invariant:** a configured value is taken as it is, write-only ones included; a computed one that is left out is the
 //! prior one.
 
-use crate::path::{Path, Step};
 use crate::schema::Nesting;
 use crate::value::Value;
 
@@ -95,16 +94,6 @@ fn holds_configured(member: &Member, value: &Value) -> bool {
             let value = object.get(name);
             !value.is_null() && (!inner.computed || holds_configured(inner, value))
         })
-    })
-}
-
-/// The values of two objects at a path; none where it leads nowhere.
-pub(super) fn at<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
-    path.0.iter().try_fold(value, |value, step| match (value.inner(), step) {
-        (unknown @ Value::Unknown(_), _) => Some(unknown),
-        (Value::Map(items), Step::Attribute(name) | Step::Key(name)) => items.get(name),
-        (Value::List(items), Step::Index(index)) => items.get(usize::try_from(*index).ok()?),
-        _ => None,
     })
 }
 

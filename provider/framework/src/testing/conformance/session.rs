@@ -16,7 +16,6 @@ use crate::value::Value;
 use super::super::{Host, Launch};
 use super::flavour::Flavour;
 use super::process::{Lease, Phase, Process, Trace, call};
-use super::resource::Resource;
 use super::rule;
 use super::schema_rules;
 use super::shape::Shape;
@@ -112,11 +111,6 @@ impl Session {
     /// What each process so far was asked, by the names that the requests have in Rust.
     pub fn requests(&self) -> Vec<Vec<&'static str>> {
         self.inner.trace.requests()
-    }
-
-    /// A resource of a type, which does not exist yet.
-    pub fn resource(&self, type_name: &str) -> Result<Resource, Trouble> {
-        Resource::new(self.clone(), type_name)
     }
 
     /// Asks what runs in the shared process to end.
