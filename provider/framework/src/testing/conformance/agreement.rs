@@ -66,7 +66,7 @@ pub(super) fn attributes() -> Vec<Attribute> {
     ]
 }
 
-fn members(attributes: &[Attribute]) -> Members {
+pub(super) fn members(attributes: &[Attribute]) -> Members {
     let member = |attribute: &Attribute| Member {
         held: match &attribute.kind {
             Kind::Plain(_) => Held::Plain,

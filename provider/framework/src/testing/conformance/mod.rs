@@ -53,6 +53,8 @@ mod sources;
 mod agreement;
 #[cfg(test)]
 mod spoilt;
+#[cfg(test)]
+mod vectors;
 
 pub use self::adopting::Source;
 pub use self::flavour::{Family, Flavour};
