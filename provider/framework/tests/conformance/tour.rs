@@ -177,6 +177,12 @@ async fn replacing(thing: &mut Resource) -> Result<(), Trouble> {
     assert_eq!(thing.kept(), None);
     thing.apply_create_half(&planned, &config).await?;
     thing.expect_no_change(&config).await?;
+    // With create_before_destroy there are two for a moment.
+    let other = everything("gamma");
+    let planned = thing.plan(&other).await?;
+    thing.apply_create_before_destroy(&planned, &other).await?;
+    thing.expect_no_change(&other).await?;
+    assert_eq!(thing.converge(&config).await?, Action::Replace);
     // What fails half way is tainted, and made anew by the next apply.
     let mut half = thing.clone();
     half.forget();
