@@ -54,14 +54,16 @@ pub(crate) async fn tour(setup: &Setup<'_>, folder: &Path) -> Result<(), Trouble
     }
     validating(&session.resource(THING)?).await?;
     let mut thing = session.resource(THING)?;
-    life(&mut thing).await?;
-    replacing(&mut thing).await?;
+    making(&mut thing).await?;
     adopting(&session, &mut thing).await?;
     older_state(&session, &mut thing).await?;
     moving(&session, &things).await?;
     reading(&session).await?;
     with_an_unknown_provider(&session, &things, &thing).await?;
     functions(&session).await?;
+    // The longest come last, so that what is found before them is found soon.
+    changing(&mut thing).await?;
+    replacing(&mut thing).await?;
     stopping(&session, &things).await?;
     thing.destroy().await?;
     assert_eq!(thing.kept(), None);
@@ -106,21 +108,24 @@ async fn validating(thing: &Resource) -> Result<(), Trouble> {
     refused(thing.validate(&with(&good, "note", "bad")).await, &["note"])
 }
 
-async fn life(thing: &mut Resource) -> Result<(), Trouble> {
+async fn making(thing: &mut Resource) -> Result<(), Trouble> {
     // A plan with something unknown in it, saved, and applied when that is known.
-    let open = with(&everything("alpha"), "labels", Value::unknown());
+    let open = with(&everything("beta"), "labels", Value::unknown());
     let planned = thing.plan(&open).await?;
     assert_eq!(planned.action, Action::Create);
     assert!(planned.planned.get("labels").is_unknown());
-    thing.apply_with(planned, &everything("alpha")).await?;
-    thing.expect_no_change(&everything("alpha")).await?;
-    assert_eq!(thing.value().get("id").as_str(), Some("thing:alpha"));
+    thing.apply_with(planned, &everything("beta")).await?;
+    thing.expect_no_change(&everything("beta")).await?;
+    assert_eq!(thing.value().get("id").as_str(), Some("thing:beta"));
     assert!(thing.value().get("password").is_null());
+    Ok(())
+}
 
+async fn changing(thing: &mut Resource) -> Result<(), Trouble> {
     // Another spelling is no change.
-    thing.expect_no_change(&with(&everything("alpha"), "sql", "SELECT 1")).await?;
+    thing.expect_no_change(&with(&everything("beta"), "sql", "SELECT 1")).await?;
 
-    let changed = with(&everything("alpha"), "note", Value::unknown());
+    let changed = with(&everything("beta"), "note", Value::unknown());
     let planned = thing.plan(&changed).await?;
     assert_eq!(planned.action, Action::Update);
     thing.apply_with(planned, &with(&changed, "note", "another note")).await?;
@@ -132,7 +137,7 @@ async fn life(thing: &mut Resource) -> Result<(), Trouble> {
     let note = thing.value().get("note").clone();
     assert_eq!(note.as_str(), Some("another note"));
 
-    let mut elements = with(&everything("alpha"), "tags", vec!["t", "u"]);
+    let mut elements = with(&everything("beta"), "tags", vec!["t", "u"]);
     elements.set("steps", Value::List(vec![Value::object([("key", Value::unknown())])]));
     elements.set(
         "parts",
@@ -145,18 +150,18 @@ async fn life(thing: &mut Resource) -> Result<(), Trouble> {
         Value::List(vec![Value::object([("key", "p".into())]), Value::object([("key", Value::from("z"))])]),
     );
     thing.apply_with(planned, &elements).await?;
-    assert_eq!(thing.converge(&everything("alpha")).await?, Action::Update);
+    assert_eq!(thing.converge(&everything("beta")).await?, Action::Update);
 
     assert!(!thing.refresh().await?, "nothing has changed");
     let (before, after, told) = thing.drift().await?;
     assert_eq!((before, told.is_empty()), (after, true));
-    let planned = thing.plan_with(&everything("alpha"), PlanOptions { refresh: false, replace: false }).await?;
+    let planned = thing.plan_with(&everything("beta"), PlanOptions { refresh: false, replace: false }).await?;
     assert_eq!(planned.action, Action::NoOp);
     Ok(())
 }
 
 async fn replacing(thing: &mut Resource) -> Result<(), Trouble> {
-    let config = everything("beta");
+    let config = everything("alpha");
     let planned = thing.plan(&config).await?;
     assert_eq!(planned.action, Action::Replace);
     assert_eq!(planned.replace.iter().map(ToString::to_string).collect::<Vec<_>>(), ["name"]);
