@@ -1,7 +1,7 @@
 //! `GenerateResourceConfig`: the configuration to write for an imported state.
 //!
-//! **Invariant:** what the user may not set, should not set (unless it is required), or need not set since it is the default, is null; so the
-//! generated block is legal and short.
+//! **Invariant:** null is what the user may not set, should not set (unless it is required), or need not set since it is
+//! the default; so the generated block is legal and short.
 
 use tfplugin_proto::tfplugin6::generate_resource_config;
 

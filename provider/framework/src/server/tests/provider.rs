@@ -274,6 +274,11 @@ impl Resource<Data> for Thing {
         if request.prior.is_null() && plan.value.get("name").is_wholly_known() {
             plan.identity = Value::object([("name", plan.value.get("name").clone())]);
         }
+        if self.world.is("G1") {
+            for path in [Path::root("tags").index(0), Path::root("nothing")] {
+                context.warn(Diagnostic::warning("Beware", "").at(path));
+            }
+        }
         let is = |rule| self.world.is(rule);
         match () {
             () if is("P1") => plan.value = Value::Null,
@@ -331,6 +336,11 @@ impl Resource<Data> for Thing {
             let state = State { value, private: plan.private, identity: plan.identity };
             let diagnostics = Diagnostic::error("Half done", "").into();
             return Err(ApplyFailure { state: Some(state), diagnostics });
+        }
+        if self.world.is("A10 in a failed create") {
+            let identity = Value::object([("name", Value::unknown())]);
+            let state = Some(State { value, private: plan.private, identity });
+            return Err(ApplyFailure { state, diagnostics: Diagnostic::error("Half done", "").into() });
         }
         if self.world.is("no reason") {
             return Err(ApplyFailure::default());

@@ -66,8 +66,8 @@ fn leads(members: &Members, path: &[Step]) -> bool {
     match (&member.held, rest) {
         (_, []) => true,
         (Held::Plain, rest) => leads_in(&member.ty, rest),
-        (Held::Nested(Nesting::Single, members), rest) => leads(members, rest),
-        (Held::Nested(Nesting::Map, members), [Step::Key(_), rest @ ..])
+        (Held::Nested(Nesting::Single, members), rest)
+        | (Held::Nested(Nesting::Map, members), [Step::Key(_), rest @ ..])
         | (Held::Nested(Nesting::List, members), [Step::Index(_), rest @ ..]) => leads(members, rest),
         _ => false,
     }
