@@ -11,8 +11,10 @@ use super::MAX_RECORD_BYTES;
 pub(super) struct Record {
     /// The line on which it begins, from 1.
     pub(super) line: u64,
-    /// Its fields.
+    /// Its fields, as many as were asked for.
     pub(super) fields: Vec<Field>,
+    /// How many fields it has.
+    pub(super) count: usize,
 }
 
 /// One field.
@@ -46,8 +48,8 @@ impl<R: BufRead> Reader<R> {
         Self { source, line: 0, buffer: Vec::new() }
     }
 
-    /// The next record; `None` at the end. Empty lines are passed over.
-    pub(super) fn record(&mut self) -> Result<Option<Record>, Fault> {
+    /// The next record, with at most so many of its fields; `None` at the end. Empty lines are passed over.
+    pub(super) fn record(&mut self, most: usize) -> Result<Option<Record>, Fault> {
         self.buffer.clear();
         let mut begin = 0;
         let mut open = false;
@@ -87,14 +89,17 @@ impl<R: BufRead> Reader<R> {
                 let text = std::str::from_utf8(&self.buffer).map_err(|_| fault("the text is not UTF-8".to_owned()))?;
                 let text = text.strip_suffix('\n').unwrap_or(text);
                 let text = text.strip_suffix('\r').unwrap_or(text);
-                return fields(text).map(|fields| Some(Record { line: begun, fields })).map_err(fault);
+                let read = fields(text, most);
+                return read.map(|(fields, count)| Some(Record { line: begun, fields, count })).map_err(fault);
             }
         }
     }
 }
 
-fn fields(text: &str) -> Result<Vec<Field>, String> {
+/// The first fields, and how many there are.
+fn fields(text: &str, most: usize) -> Result<(Vec<Field>, usize), String> {
     let mut fields = Vec::new();
+    let mut count = 0;
     let mut rest = text;
     loop {
         let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
@@ -102,16 +107,19 @@ fn fields(text: &str) -> Result<Vec<Field>, String> {
         } else {
             let (plain, after) = rest.find(',').map_or((rest, ""), |comma| rest.split_at(comma));
             if plain.contains('"') {
-                let at = fields.len() + 1;
+                let at = count + 1;
                 return Err(format!("field {at}: a quote stands inside a field that does not begin with one"));
             }
             (Field { text: plain.to_owned(), quoted: false }, after)
         };
-        fields.push(field);
+        count += 1;
+        if count <= most {
+            fields.push(field);
+        }
         match after.strip_prefix(',') {
             Some(next) => rest = next,
-            None if after.is_empty() => return Ok(fields),
-            None => return Err(format!("field {}: text follows the closing quote", fields.len())),
+            None if after.is_empty() => return Ok((fields, count)),
+            None => return Err(format!("field {count}: text follows the closing quote")),
         }
     }
 }
@@ -140,7 +148,7 @@ mod tests {
         let mut reader = Reader::new(text.as_bytes());
         let mut records = Vec::new();
         loop {
-            match reader.record() {
+            match reader.record(9) {
                 Ok(None) => return Ok(records),
                 Ok(Some(record)) => {
                     let shown = |f: Field| if f.quoted { format!("<{}>", f.text) } else { f.text };

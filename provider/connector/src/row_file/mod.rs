@@ -4,6 +4,7 @@
 
 mod csv;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use crate::error::{Blame, Error};
 
 /// The longest line of JSON Lines, and the longest record of CSV, in bytes.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
+
+/// The most columns that a table of Postgres has.
+const MAX_COLUMNS: usize = 1600;
 
 /// One row of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,13 +85,23 @@ impl RowFile {
     /// Opens a file; its name says what it holds. `csv_null` is the CSV text that means null, by default the empty field
     /// without quotes.
     pub fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
-        let Format { json, gzip } = Format::of(path)?;
+        let format = Format::of(path)?;
         let file = File::open(path).map_err(|e| {
             fault(path, None, &format!("it cannot be opened: {e}")).advice(
                 "the path is relative to the folder that the command runs in; write \"${path.module}/rows.jsonl\" to name \
                  a file beside the configuration",
             )
         })?;
+        Self::read_from(path, format, file, csv_null)
+    }
+
+    /// Reads what would be in a file of that name.
+    pub(crate) fn read_from(
+        path: &Path,
+        Format { json, gzip }: Format,
+        file: impl Read + Send + 'static,
+        csv_null: Option<&str>,
+    ) -> Result<Self, Error> {
         let source: Box<dyn BufRead + Send> = if gzip {
             Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file))))
         } else {
@@ -97,19 +111,23 @@ impl RowFile {
             Body::Json { source, line: 0, buffer: Vec::new() }
         } else {
             let mut reader = csv::Reader::new(source);
-            let header = match reader.record() {
-                Ok(Some(record)) => record.fields.into_iter().map(|f| f.text).collect::<Vec<_>>(),
+            let wrong = |line, message: &str| Err(fault(path, Some(line), message));
+            let record = match reader.record(MAX_COLUMNS) {
+                Ok(Some(record)) => record,
                 Ok(None) => {
-                    return Err(fault(
-                        path,
-                        Some(1),
-                        "a CSV file begins with a header that names the columns, and it is empty",
-                    ));
+                    return wrong(1, "a CSV file begins with a header that names the columns, and it is empty");
                 }
-                Err(e) => return Err(fault(path, Some(e.line), &e.message)),
+                Err(e) => return wrong(e.line, &e.message),
             };
-            if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
-                return Err(fault(path, Some(1), &format!("the header names column {:?} twice", twice.1)));
+            if record.count > MAX_COLUMNS {
+                let message =
+                    format!("the header names {} columns, and a table has at most {MAX_COLUMNS}", record.count);
+                return wrong(record.line, &message);
+            }
+            let header: Vec<String> = record.fields.into_iter().map(|field| field.text).collect();
+            let mut seen = HashSet::new();
+            if let Some(twice) = header.iter().find(|name| !seen.insert(name.as_str())) {
+                return wrong(1, &format!("the header names column {twice:?} twice"));
             }
             Body::Csv { reader, header, null: csv_null.map(str::to_owned) }
         };
@@ -140,14 +158,13 @@ impl RowFile {
                 }
             }),
             Body::Csv { reader, header, null } => {
-                let record = reader.record().map_err(|e| {
+                let record = reader.record(header.len()).map_err(|e| {
                     self.broken = true;
                     fault(&self.path, Some(e.line), &e.message)
                 })?;
                 let Some(record) = record else { return Ok(None) };
-                if record.fields.len() != header.len() {
-                    let message =
-                        format!("the record has {} fields and the header has {}", record.fields.len(), header.len());
+                if record.count != header.len() {
+                    let message = format!("the record has {} fields and the header has {}", record.count, header.len());
                     return Err(fault(&self.path, Some(record.line), &message));
                 }
                 let is_null = |field: &csv::Field| match &*null {
@@ -281,6 +298,7 @@ mod tests {
             ("a.jsonl", b"{\"a\" 1}\n", "a.jsonl, line 1: at character 6: expected `:`"),
             ("a.csv", b"", "a.csv, line 1: a CSV file begins with a header"),
             ("a.csv", b"a,a\n", "a.csv, line 1: the header names column \"a\" twice"),
+            ("a.csv", &b",".repeat(1600), "a.csv, line 1: the header names 1601 columns, and a table has at most 1600"),
             ("a.csv", b"a,b\n1,2\n\"x\ny\",2,3\n", "a.csv, line 3: the record has 3 fields and the header has 2"),
             ("a.csv", b"a\n\"x\n", "a.csv, line 2: a quoted field is not closed"),
             ("a.csv.gz", b"a\n1\n", "it cannot be read"),

@@ -18,13 +18,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tfplugin_proto::health::health_server::HealthServer;
 use tfplugin_proto::plugin::grpc_broker_server::GrpcBrokerServer;
 use tfplugin_proto::plugin::grpc_controller_server::GrpcControllerServer;
 use tfplugin_proto::plugin::grpc_stdio_server::GrpcStdioServer;
-use tfplugin_proto::tfplugin6::provider_server::{Provider as ProviderRpc, ProviderServer};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -42,9 +42,11 @@ use self::lifetime::{Lifetime, Signals};
 use self::requests::InTasks;
 use crate::log;
 use crate::provider::Provider;
-use crate::server::ProviderService;
+use crate::server::{Encoded, ProviderService};
 
 pub(crate) use self::connection::Connection;
+#[cfg(feature = "testing")]
+pub(crate) use self::tls::pinned as pinned_certificate;
 
 /// As much as Go's providers take and give in one message.
 const MESSAGE_LIMIT: usize = 256 << 20;
@@ -62,7 +64,7 @@ const TLS_LIMIT: Duration = Duration::from_secs(10);
 pub fn serve<P: Provider>(provider: P) -> ExitCode {
     lifetime::remember_parent();
     let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
-    run(&about, || ProviderService::new(provider))
+    run(&about, provider)
 }
 
 /// What the process says of itself.
@@ -122,7 +124,7 @@ impl Mode {
     }
 }
 
-fn run<S: ProviderRpc>(about: &About, service: impl FnOnce() -> S) -> ExitCode {
+fn run<P: Provider>(about: &About, provider: P) -> ExitCode {
     let name = format!("terraform-provider-{}", about.name);
     let outcome = match Mode::new(std::env::args_os().skip(1), Invitation::from_environment()) {
         Mode::Version => print(&format!("{name} {}\n", about.version)).map(|()| ExitCode::SUCCESS),
@@ -135,8 +137,8 @@ fn run<S: ProviderRpc>(about: &About, service: impl FnOnce() -> S) -> ExitCode {
             complain(&format!("{name} does not know {}; --help lists what it knows.\n", argument.display()));
             return ExitCode::from(2);
         }
-        Mode::Debug => start(about, None, service),
-        Mode::Plugin(invitation) => start(about, Some(&invitation), service),
+        Mode::Debug => start(about, None, provider),
+        Mode::Plugin(invitation) => start(about, Some(&invitation), provider),
     };
     outcome.unwrap_or_else(|error| {
         // Hosts give a line the level that it begins with.
@@ -145,11 +147,7 @@ fn run<S: ProviderRpc>(about: &About, service: impl FnOnce() -> S) -> ExitCode {
     })
 }
 
-fn start<S: ProviderRpc>(
-    about: &About,
-    invitation: Option<&Invitation>,
-    service: impl FnOnce() -> S,
-) -> Result<ExitCode, StartError> {
+fn start<P: Provider>(about: &About, invitation: Option<&Invitation>, provider: P) -> Result<ExitCode, StartError> {
     log::init();
     log::catch_panics();
     if let Some(invitation) = invitation {
@@ -162,15 +160,15 @@ fn start<S: ProviderRpc>(
         .enable_all()
         .build()
         .map_err(|error| StartError::new("cannot start threads", error))?;
-    let outcome = runtime.block_on(host(about, invitation, service));
+    let outcome = runtime.block_on(host(about, invitation, provider));
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-async fn host<S: ProviderRpc>(
+async fn host<P: Provider>(
     about: &About,
     invitation: Option<&Invitation>,
-    service: impl FnOnce() -> S,
+    provider: P,
 ) -> Result<ExitCode, StartError> {
     let signals = Signals::install()?;
     let identity = match invitation.and_then(|invitation| invitation.certificate.as_deref()) {
@@ -194,7 +192,7 @@ async fn host<S: ProviderRpc>(
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .serve_with_incoming_shutdown(
-                InTasks::new(routes(service(), &process), requests.clone()),
+                InTasks::new(routes(ProviderService::new(provider), &process), requests.clone()),
                 ReceiverStream::new(incoming),
                 process.clone().cancelled_owned(),
             ),
@@ -213,11 +211,9 @@ async fn host<S: ProviderRpc>(
     Ok(end.code)
 }
 
-fn routes<S: ProviderRpc>(service: S, process: &CancellationToken) -> Routes {
+fn routes<P: Provider>(service: ProviderService<P>, process: &CancellationToken) -> Routes {
     let companions = Companions { process: process.clone() };
-    let provider =
-        ProviderServer::new(service).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
-    Routes::new(provider)
+    Routes::new(Encoded::new(Arc::new(service), MESSAGE_LIMIT))
         .add_service(GrpcControllerServer::new(companions.clone()))
         .add_service(GrpcStdioServer::new(companions.clone()))
         .add_service(GrpcBrokerServer::new(companions.clone()))

@@ -10,6 +10,7 @@ mod border;
 mod configure;
 mod data_source;
 mod describe;
+mod encoded;
 mod ephemeral;
 mod function;
 mod generate;
@@ -40,6 +41,7 @@ use crate::serve::Connection;
 
 use self::session::Session;
 
+pub(crate) use self::encoded::Encoded;
 pub use self::registry::Registry;
 
 /// The service of one process; what belongs to a configuration is kept with its connection.
@@ -72,6 +74,13 @@ pub(crate) struct Call<'a, P: Provider> {
     session: Arc<Session<P::Data>>,
 }
 
+impl<P: Provider> Call<'_, P> {
+    /// What the provider block holds that must not be shown.
+    fn secrets(&self) -> Arc<[String]> {
+        self.session.secrets()
+    }
+}
+
 /// Implements the service: requests that hold nothing, requests that are answered at once, and those that wait for
 /// something.
 macro_rules! requests {
@@ -88,7 +97,7 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$empty::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let work = async { Ok($told(&call)) };
-                Ok(tonic::Response::new(border::answer(stringify!($empty), work).await))
+                Ok(tonic::Response::new(border::answer(stringify!($empty), call.secrets(), work).await))
             })*
 
             $(async fn $quick(
@@ -97,7 +106,7 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$quick::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let work = async { $answer(&call, &request.into_inner()) };
-                Ok(tonic::Response::new(border::answer(stringify!($quick), work).await))
+                Ok(tonic::Response::new(border::answer(stringify!($quick), call.secrets(), work).await))
             })*
 
             $(async fn $method(
@@ -106,7 +115,8 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$method::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let request = request.into_inner();
-                Ok(tonic::Response::new(border::answer(stringify!($method), $work(&call, &request)).await))
+                let work = $work(&call, &request);
+                Ok(tonic::Response::new(border::answer(stringify!($method), call.secrets(), work).await))
             })*
         }
     };

@@ -7,6 +7,7 @@
 mod certificate;
 mod host;
 mod launch;
+pub mod surfaces;
 
 use std::fmt;
 
