@@ -15,7 +15,7 @@ use crate::expression;
 use crate::name::TableName;
 use crate::pg_type::PgType;
 use crate::record_schema::{self, ColumnOverride};
-use crate::row_file::{Format, RowFile};
+use crate::row_file::{FileCells, Format, RowFile};
 use crate::rows::number::Decimal;
 use crate::rows::{kind::ColumnKind, value};
 use crate::settings::{self, Settings, duration};
@@ -181,8 +181,13 @@ pub fn gzip_rows(data: &[u8]) {
 }
 
 fn rows(format: Format, data: &[u8]) {
-    if let Ok(file) = RowFile::read_from(Path::new("rows"), format, Cursor::new(data.to_vec()), None) {
-        let _ = file.map(|row| row.is_ok()).filter(|whole| *whole).count();
+    let Ok(mut file) = RowFile::read_from(Path::new("rows"), format, Cursor::new(data.to_vec()), None) else { return };
+    while let Some(row) = file.next() {
+        let Ok(row) = row else { continue };
+        let _ = match row.cells {
+            FileCells::Json(cells) => cells.fields().map(|(name, value)| name.len() + value.len()).sum::<usize>(),
+            FileCells::Csv(cells) => cells.fields().flatten().map(str::len).sum(),
+        };
     }
 }
 

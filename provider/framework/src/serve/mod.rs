@@ -7,6 +7,7 @@
 
 mod companions;
 mod connection;
+mod encoded;
 mod endpoint;
 mod handshake;
 mod lifetime;
@@ -18,13 +19,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tfplugin_proto::health::health_server::HealthServer;
 use tfplugin_proto::plugin::grpc_broker_server::GrpcBrokerServer;
 use tfplugin_proto::plugin::grpc_controller_server::GrpcControllerServer;
 use tfplugin_proto::plugin::grpc_stdio_server::GrpcStdioServer;
+use tfplugin_proto::tfplugin6::provider_server::Provider as ProviderRpc;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -36,13 +37,14 @@ use tonic::transport::Server;
 
 use self::companions::Companions;
 use self::connection::{Connections, Io, Wire};
+use self::encoded::Encoded;
 use self::endpoint::{Endpoint, Places};
 use self::handshake::Invitation;
 use self::lifetime::{Lifetime, Signals};
 use self::requests::InTasks;
 use crate::log;
 use crate::provider::Provider;
-use crate::server::{Encoded, ProviderService};
+use crate::server::ProviderService;
 
 pub(crate) use self::connection::Connection;
 #[cfg(feature = "testing")]
@@ -64,7 +66,15 @@ const TLS_LIMIT: Duration = Duration::from_secs(10);
 pub fn serve<P: Provider>(provider: P) -> ExitCode {
     lifetime::remember_parent();
     let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
-    run(&about, provider)
+    run(&about, || ProviderService::new(provider))
+}
+
+/// Runs a provider whose service is wrapped by another, which sees every answer last: for providers that are to be wrong.
+#[cfg(feature = "testing")]
+pub fn serve_wrapped<P: Provider, S: ProviderRpc>(provider: P, wrap: impl FnOnce(ProviderService<P>) -> S) -> ExitCode {
+    lifetime::remember_parent();
+    let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
+    run(&about, || wrap(ProviderService::new(provider)))
 }
 
 /// What the process says of itself.
@@ -124,7 +134,7 @@ impl Mode {
     }
 }
 
-fn run<P: Provider>(about: &About, provider: P) -> ExitCode {
+fn run<S: ProviderRpc>(about: &About, service: impl FnOnce() -> S) -> ExitCode {
     let name = format!("terraform-provider-{}", about.name);
     let outcome = match Mode::new(std::env::args_os().skip(1), Invitation::from_environment()) {
         Mode::Version => print(&format!("{name} {}\n", about.version)).map(|()| ExitCode::SUCCESS),
@@ -137,8 +147,8 @@ fn run<P: Provider>(about: &About, provider: P) -> ExitCode {
             complain(&format!("{name} does not know {}; --help lists what it knows.\n", argument.display()));
             return ExitCode::from(2);
         }
-        Mode::Debug => start(about, None, provider),
-        Mode::Plugin(invitation) => start(about, Some(&invitation), provider),
+        Mode::Debug => start(about, None, service),
+        Mode::Plugin(invitation) => start(about, Some(&invitation), service),
     };
     outcome.unwrap_or_else(|error| {
         // Hosts give a line the level that it begins with.
@@ -147,7 +157,11 @@ fn run<P: Provider>(about: &About, provider: P) -> ExitCode {
     })
 }
 
-fn start<P: Provider>(about: &About, invitation: Option<&Invitation>, provider: P) -> Result<ExitCode, StartError> {
+fn start<S: ProviderRpc>(
+    about: &About,
+    invitation: Option<&Invitation>,
+    service: impl FnOnce() -> S,
+) -> Result<ExitCode, StartError> {
     log::init();
     log::catch_panics();
     if let Some(invitation) = invitation {
@@ -160,15 +174,15 @@ fn start<P: Provider>(about: &About, invitation: Option<&Invitation>, provider: 
         .enable_all()
         .build()
         .map_err(|error| StartError::new("cannot start threads", error))?;
-    let outcome = runtime.block_on(host(about, invitation, provider));
+    let outcome = runtime.block_on(host(about, invitation, service));
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-async fn host<P: Provider>(
+async fn host<S: ProviderRpc>(
     about: &About,
     invitation: Option<&Invitation>,
-    provider: P,
+    service: impl FnOnce() -> S,
 ) -> Result<ExitCode, StartError> {
     let signals = Signals::install()?;
     let identity = match invitation.and_then(|invitation| invitation.certificate.as_deref()) {
@@ -192,7 +206,7 @@ async fn host<P: Provider>(
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .serve_with_incoming_shutdown(
-                InTasks::new(routes(ProviderService::new(provider), &process), requests.clone()),
+                InTasks::new(routes(service(), &process), requests.clone()),
                 ReceiverStream::new(incoming),
                 process.clone().cancelled_owned(),
             ),
@@ -211,9 +225,9 @@ async fn host<P: Provider>(
     Ok(end.code)
 }
 
-fn routes<P: Provider>(service: ProviderService<P>, process: &CancellationToken) -> Routes {
+fn routes<S: ProviderRpc>(service: S, process: &CancellationToken) -> Routes {
     let companions = Companions { process: process.clone() };
-    Routes::new(Encoded::new(Arc::new(service), MESSAGE_LIMIT))
+    Routes::new(Encoded::new(service, MESSAGE_LIMIT))
         .add_service(GrpcControllerServer::new(companions.clone()))
         .add_service(GrpcStdioServer::new(companions.clone()))
         .add_service(GrpcBrokerServer::new(companions.clone()))

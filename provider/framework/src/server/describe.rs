@@ -47,7 +47,7 @@ pub(super) fn metadata<P: Provider>(call: &Call<'_, P>) -> get_metadata::Respons
     }
 }
 
-/// Describes everything. On the wire this goes once for all requests: see [`super::encoded`].
+/// Describes everything. The transport keeps what becomes of it, so this is called once.
 pub(super) fn provider_schema<P: Provider>(call: &Call<'_, P>) -> get_provider_schema::Response {
     let registry = call.registry;
     get_provider_schema::Response {

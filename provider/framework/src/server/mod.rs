@@ -10,7 +10,6 @@ mod border;
 mod configure;
 mod data_source;
 mod describe;
-mod encoded;
 mod ephemeral;
 mod function;
 mod generate;
@@ -41,11 +40,10 @@ use crate::serve::Connection;
 
 use self::session::Session;
 
-pub(crate) use self::encoded::Encoded;
 pub use self::registry::Registry;
 
 /// The service of one process; what belongs to a configuration is kept with its connection.
-pub(crate) struct ProviderService<P: Provider> {
+pub struct ProviderService<P: Provider> {
     registry: Registry<P>,
     /// For requests that come without a connection, as in tests.
     unconnected: Arc<Session<P::Data>>,

@@ -3,9 +3,7 @@
 //! **Invariant:** built once, from the provider alone; no request asks a resource for its schema again.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
-use prost::bytes::Bytes;
 use tfplugin_proto::tfplugin6 as proto;
 
 use crate::checks;
@@ -29,8 +27,6 @@ pub struct Registry<P: Provider> {
     pub(super) data_sources: BTreeMap<&'static str, DataType<P::Data>>,
     pub(super) ephemeral_resources: BTreeMap<&'static str, DataType<P::Data>>,
     pub(super) functions: BTreeMap<&'static str, Function>,
-    /// The encoded answer to `GetProviderSchema`, made at the first one.
-    pub(super) encoded: OnceLock<Bytes>,
     duplicates: Vec<String>,
 }
 
@@ -72,7 +68,6 @@ impl<P: Provider> Registry<P> {
             data_sources: data_sources.into_iter().map(|d| (d.name, d)).collect(),
             ephemeral_resources: ephemeral.into_iter().map(|e| (e.name, e)).collect(),
             functions: functions.into_iter().map(|f| (f.name, f)).collect(),
-            encoded: OnceLock::new(),
             duplicates,
         }
     }

@@ -6,13 +6,13 @@
 //! **Invariant:** on the wire the answer is what the generated service would give.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use prost::Message;
 use prost::bytes::{BufMut, Bytes};
 use tfplugin_proto::tfplugin6::get_provider_schema;
-use tfplugin_proto::tfplugin6::provider_server::{Provider as _, ProviderServer};
+use tfplugin_proto::tfplugin6::provider_server::{Provider as ProviderRpc, ProviderServer};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -20,54 +20,37 @@ use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::{Grpc, NamedService, UnaryService};
 
-use crate::provider::Provider;
-
-use super::ProviderService;
-
 const PATH: &str = "/tfplugin6.Provider/GetProviderSchema";
 
-impl<P: Provider> ProviderService<P> {
-    /// The encoded answer to `GetProviderSchema`.
-    pub(crate) async fn encoded_schema(&self) -> Result<Bytes, Status> {
-        if let Some(bytes) = self.registry.encoded.get() {
-            return Ok(bytes.clone());
-        }
-        let request = tonic::Request::new(get_provider_schema::Request {});
-        let answer = self.get_provider_schema(request).await?.into_inner();
-        let bytes = Bytes::from(answer.encode_to_vec());
-        // What went wrong once is tried again.
-        Ok(if answer.diagnostics.is_empty() { self.registry.encoded.get_or_init(|| bytes).clone() } else { bytes })
-    }
-}
-
-/// The provider's service on the wire.
-pub(crate) struct Encoded<P: Provider> {
-    service: Arc<ProviderService<P>>,
-    generated: ProviderServer<ProviderService<P>>,
+/// A provider's service on the wire.
+pub(crate) struct Encoded<S> {
+    generated: ProviderServer<S>,
+    schema: Schema<S>,
     limit: usize,
 }
 
-impl<P: Provider> Encoded<P> {
+impl<S: ProviderRpc> Encoded<S> {
     /// Serves messages of up to `limit` bytes.
-    pub(crate) fn new(service: Arc<ProviderService<P>>, limit: usize) -> Self {
+    pub(crate) fn new(service: S, limit: usize) -> Self {
+        let service = Arc::new(service);
         let generated = ProviderServer::from_arc(Arc::clone(&service))
             .max_decoding_message_size(limit)
             .max_encoding_message_size(limit);
-        Self { service, generated, limit }
+        Self { generated, schema: Schema { service, encoded: Arc::default() }, limit }
     }
 }
 
-impl<P: Provider> Clone for Encoded<P> {
+impl<S> Clone for Encoded<S> {
     fn clone(&self) -> Self {
-        Self { service: Arc::clone(&self.service), generated: self.generated.clone(), limit: self.limit }
+        Self { generated: self.generated.clone(), schema: self.schema.clone(), limit: self.limit }
     }
 }
 
-impl<P: Provider> NamedService for Encoded<P> {
-    const NAME: &'static str = <ProviderServer<ProviderService<P>> as NamedService>::NAME;
+impl<S: ProviderRpc> NamedService for Encoded<S> {
+    const NAME: &'static str = <ProviderServer<S> as NamedService>::NAME;
 }
 
-impl<P: Provider> Service<Request<Body>> for Encoded<P> {
+impl<S: ProviderRpc> Service<Request<Body>> for Encoded<S> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Response<Body>, Infallible>;
@@ -80,7 +63,7 @@ impl<P: Provider> Service<Request<Body>> for Encoded<P> {
         if request.uri().path() != PATH {
             return self.generated.call(request);
         }
-        let (schema, limit) = (Schema(Arc::clone(&self.service)), self.limit);
+        let (schema, limit) = (self.schema.clone(), self.limit);
         Box::pin(async move {
             let mut grpc = Grpc::new(AsBytes).apply_max_message_size_config(Some(limit), Some(limit));
             Ok(grpc.unary(schema, request).await)
@@ -89,15 +72,36 @@ impl<P: Provider> Service<Request<Body>> for Encoded<P> {
 }
 
 /// Answers the one request.
-struct Schema<P: Provider>(Arc<ProviderService<P>>);
+struct Schema<S> {
+    service: Arc<S>,
+    encoded: Arc<OnceLock<Bytes>>,
+}
 
-impl<P: Provider> UnaryService<get_provider_schema::Request> for Schema<P> {
+impl<S> Clone for Schema<S> {
+    fn clone(&self) -> Self {
+        Self { service: Arc::clone(&self.service), encoded: Arc::clone(&self.encoded) }
+    }
+}
+
+impl<S: ProviderRpc> Schema<S> {
+    async fn bytes(&self, request: tonic::Request<get_provider_schema::Request>) -> Result<Bytes, Status> {
+        if let Some(bytes) = self.encoded.get() {
+            return Ok(bytes.clone());
+        }
+        let answer = self.service.get_provider_schema(request).await?.into_inner();
+        let bytes = Bytes::from(answer.encode_to_vec());
+        // What went wrong once is tried again.
+        Ok(if answer.diagnostics.is_empty() { self.encoded.get_or_init(|| bytes).clone() } else { bytes })
+    }
+}
+
+impl<S: ProviderRpc> UnaryService<get_provider_schema::Request> for Schema<S> {
     type Response = Bytes;
     type Future = BoxFuture<tonic::Response<Bytes>, Status>;
 
-    fn call(&mut self, _: tonic::Request<get_provider_schema::Request>) -> Self::Future {
-        let service = Arc::clone(&self.0);
-        Box::pin(async move { service.encoded_schema().await.map(tonic::Response::new) })
+    fn call(&mut self, request: tonic::Request<get_provider_schema::Request>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { this.bytes(request).await.map(tonic::Response::new) })
     }
 }
 
