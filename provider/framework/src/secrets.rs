@@ -128,7 +128,7 @@ mod tests {
         let shown = shown.await.unwrap();
         assert!(shown.starts_with("visible *** *** ") && shown.ends_with(" shown"), "{shown}");
         assert!(
-            !shown.contains("9") && shown.contains("String(\"***\")") && shown.contains("String(\"shown\")"),
+            !shown.contains('9') && shown.contains("String(\"***\")") && shown.contains("String(\"shown\")"),
             "{shown}"
         );
         assert_eq!(request(), None);

@@ -80,12 +80,11 @@ async fn run(number: usize, sockets: &Path, files: &Path) {
             let host = Host::of(launch(binary()).start().await.unwrap()).await.unwrap();
             let id = host.plugin().id().unwrap().to_string();
             ask(&host).await;
-            match ending {
-                Ending::Shutdown => assert!(host.shut_down().await.unwrap().status.success()),
-                _ => {
-                    signal(host.plugin(), "TERM");
-                    host.wait().await.unwrap();
-                }
+            if matches!(ending, Ending::Shutdown) {
+                assert!(host.shut_down().await.unwrap().status.success());
+            } else {
+                signal(host.plugin(), "TERM");
+                host.wait().await.unwrap();
             }
             id
         }
