@@ -25,6 +25,10 @@ use crate::error::Error;
 /// all others waiting.
 const LIMITS: Limits = Limits { lock: Duration::from_millis(200), statement: Duration::from_secs(2) };
 
+/// How long a look that follows on one for several waits for those who were answered to ask about their next objects:
+/// shorter than what looking for a part of them costs the server.
+const GATHERING: Duration = Duration::from_millis(1);
+
 /// Something that can be found out for many objects at once.
 pub(crate) trait Question: Clone + Send + Sync + 'static {
     /// What is found out.
@@ -164,10 +168,14 @@ async fn staff<Q: Question>(database: Database, mut on_duty: OnDuty<Q>) {
         };
         match answers {
             Ok(answers) => {
+                let crowd = replies.len() > 1;
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Reply::Answer(answer));
                 }
                 session = Some(ready);
+                if crowd {
+                    tokio::time::sleep(GATHERING).await;
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, questions = questions.len(), "a look for several failed; each looks alone");
