@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage, Transaction};
 
 use super::report::{Failure, left_open, notices, teardown_failed};
-use super::spec::{Attachment, OnTeardownError, Text};
+use super::spec::{Attachment, OnTeardownError, Text, plan};
 use crate::database::{Database, Question, Retries, Scope, Session, TableLock, is_transient};
 use crate::error::{Blame, Error};
 use crate::name::TableName;
@@ -67,7 +67,7 @@ pub async fn change(
     old: &Attachment,
     new: &Attachment,
 ) -> Result<Vec<Warning>, ChangeFailure> {
-    if old.setup_sql == new.setup_sql {
+    if plan(Some(old), Some(new)).is_empty() {
         return Ok(Vec::new());
     }
     if old.transactional && new.transactional {

@@ -13,6 +13,7 @@ mod drop;
 mod explain;
 mod fellows;
 mod hazards;
+mod kept;
 mod loss;
 mod online;
 mod probe;
@@ -118,6 +119,11 @@ pub fn plan(change: &TableChange) -> TablePlan {
         refusals: script.refusals,
         warnings: script.warnings,
     }
+}
+
+/// Decides what a drop takes: every statement, in order. Pure.
+pub fn plan_drop(drop: &TableDrop) -> Vec<Step> {
+    drop::steps(drop)
 }
 
 /// Asks the live database, at plan time, whether it forbids the change; about this table only. Its warnings come in
