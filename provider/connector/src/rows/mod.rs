@@ -8,6 +8,7 @@ mod declare;
 mod digest;
 mod file;
 mod files;
+pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod kind;
 pub mod ledger;
@@ -24,6 +25,7 @@ mod stage;
 mod steps;
 mod sums;
 mod takeover;
+mod verdict;
 pub(crate) mod value;
 
 use std::collections::HashMap;
@@ -124,6 +126,26 @@ pub struct RowCounts {
     pub updated: Option<u64>,
 }
 
+/// Rows that a message counts, and the keys of the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many there are.
+    pub count: u64,
+    /// The keys of the first of them.
+    pub first: Vec<String>,
+}
+
+impl Counted {
+    /// The keys as a sentence names them.
+    pub fn named(&self) -> String {
+        let mut named: Vec<String> = self.first.iter().map(|key| format!("({key})")).collect();
+        if self.count > named.len() as u64 {
+            named.push(format!("{} more", self.count - named.len() as u64));
+        }
+        named.join(", ")
+    }
+}
+
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowOutcome {
@@ -133,10 +155,12 @@ pub struct RowOutcome {
     pub updated: u64,
     /// Rows inserted.
     pub inserted: u64,
-    /// How many rows were not ours and are now, since they were the same.
-    pub adopted: u64,
-    /// The keys of the first of them.
-    pub adopted_keys: Vec<String>,
+    /// Rows that were not ours and are now, since they were the same.
+    pub adopted: Counted,
+    /// Rows that are not as they were declared, though they were written: a trigger or a rule of the table changed them.
+    pub altered: Counted,
+    /// Rows that are no longer declared and still there, though they were deleted: a trigger or a rule kept them.
+    pub kept: Counted,
     /// Where the keys of our rows are now, when they came from a file.
     pub ledger: Option<Ledger>,
     /// The server's digest of our rows, when it was cheap to tell.

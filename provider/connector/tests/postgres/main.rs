@@ -8,6 +8,8 @@ mod locks;
 mod private_server;
 mod rows;
 mod rows_file;
+mod rows_hindered;
+mod rows_values;
 mod sessions;
 mod source;
 mod tls;
