@@ -25,10 +25,6 @@ use crate::error::Error;
 /// all others waiting.
 const LIMITS: Limits = Limits { lock: Duration::from_millis(200), statement: Duration::from_secs(2) };
 
-/// How long a look that follows on one for several waits for those who were answered to ask about their next objects:
-/// shorter than what looking for a part of them costs the server.
-const GATHERING: Duration = Duration::from_millis(1);
-
 /// Something that can be found out for many objects at once.
 pub(crate) trait Question: Clone + Send + Sync + 'static {
     /// What is found out.
@@ -125,10 +121,6 @@ async fn staff<Q: Question>(database: Database, mut on_duty: OnDuty<Q>) {
     let desk = Arc::clone(&on_duty.desk);
     let mut session: Option<Session> = None;
     loop {
-        if desk.is_empty() {
-            // Before the desk is left: who asks next must find the connection in the pool.
-            session.take().map(Session::give_back);
-        }
         let Some(mut asked) = desk.next_or_leave() else {
             on_duty.left = true;
             return;
@@ -168,13 +160,14 @@ async fn staff<Q: Question>(database: Database, mut on_duty: OnDuty<Q>) {
         };
         match answers {
             Ok(answers) => {
-                let crowd = replies.len() > 1;
+                if desk.is_empty() {
+                    // Before anybody is answered: who asks next must find the connection in the pool.
+                    ready.give_back();
+                } else {
+                    session = Some(ready);
+                }
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Reply::Answer(answer));
-                }
-                session = Some(ready);
-                if crowd {
-                    tokio::time::sleep(GATHERING).await;
                 }
             }
             Err(error) => {
