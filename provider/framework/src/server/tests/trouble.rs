@@ -145,6 +145,7 @@ async fn a_stop_reaches_what_runs() {
         assert_eq!(stopped.error, "");
         assert_eq!(started.elapsed(), Duration::from_secs(seconds), "{fault}");
         assert_eq!(told(&applied.diagnostics), [summary]);
+        assert!(applied.diagnostics[0].detail.contains("The run was stopped"), "{:?}", applied.diagnostics);
         assert!(!applied.diagnostics[0].detail.contains("timeout"), "{:?}", applied.diagnostics);
     }
     host.set_fault("");

@@ -197,6 +197,23 @@ impl Resource<Data> for TableTarget {
         };
         Ok(imported(&name))
     }
+
+    fn generate(&self, config: &mut Value) {
+        if !config.get("record_schema").is_null() {
+            // The columns in the state are those that were inferred.
+            config.set("columns", Value::Null);
+            return;
+        }
+        let key = model::names(config.get("primary_key")).unwrap_or_default();
+        let Value::Map(attributes) = config else { return };
+        let Some(Value::Map(columns)) = attributes.get_mut("columns") else { return };
+        for (name, column) in columns {
+            let by_default = !key.contains(name);
+            if column.get("nullable").as_bool() == Some(by_default) {
+                column.set("nullable", Value::Null);
+            }
+        }
+    }
 }
 
 async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Plan) -> Result<State, ApplyFailure> {

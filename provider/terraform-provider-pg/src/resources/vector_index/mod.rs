@@ -134,6 +134,12 @@ impl Resource<Data> for VectorIndex {
         };
         Ok(imported(&table, &index, name))
     }
+
+    fn generate(&self, config: &mut Value) {
+        if config.get("name") == config.get("column") {
+            config.set("name", Value::Null);
+        }
+    }
 }
 
 /// Fills in what the schema's rules leave open: names, operator class, steps.
