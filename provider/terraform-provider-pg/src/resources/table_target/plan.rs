@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use pg_connector::pg_type;
 use pg_connector::rows::{Files, Owned};
 use pg_connector::spec::{ManagedBy, TableSpec};
 use pg_connector::table::{self, TableChange, TableDrop};
@@ -51,9 +52,8 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     plan.value.set("row_count", rows.count());
     plan.value.set("rows_digest", rows.digest());
     plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), request.prior));
-    if !creating && !plan.value.get("primary_key").is_wholly_known() {
-        // It may turn out to be another one, and the CLI holds a plan to what it said: an update cannot become a replacement.
-        plan.replace.push(Path::root("primary_key"));
+    if let Some(attribute) = key_at_stake(&plan.value, request.prior, desired.is_some()) {
+        plan.replace.push(Path::root(attribute));
         plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), &Value::Null));
     }
     let moved = !creating && !plan.replace.is_empty();
@@ -84,6 +84,26 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
         diagnostics.extend(veto(context, &change, creating).await);
     }
     diagnostics
+}
+
+/// The attribute by which the primary key is, or may yet turn out to be, another one or of another type, where the rest of
+/// the declaration is not known well enough for the diff to say so. The CLI holds a plan to what it said, so an update
+/// cannot become a replacement at apply.
+fn key_at_stake(planned: &Value, prior: &Value, declaration_is_known: bool) -> Option<&'static str> {
+    // A table of somebody else's is never replaced: a key that does not match is an error.
+    if prior.is_null() || declaration_is_known || planned.get("managed_by").as_str() == Some("user") {
+        return None;
+    }
+    let Some(key) = model::names(planned.get("primary_key")) else { return Some("primary_key") };
+    if planned.get("primary_key") != prior.get("primary_key") {
+        return Some("primary_key");
+    }
+    let type_of = |table: &Value, column: &str| table.get("columns").get(column).get("type").as_str().map(str::to_owned);
+    let keeps_type = |column: &String| match (type_of(prior, column), type_of(planned, column)) {
+        (Some(before), Some(after)) => pg_type::same_type(&before, &after),
+        _ => false,
+    };
+    (!key.iter().all(keeps_type)).then_some("columns")
 }
 
 /// Gives what the schema's rules leave open in columns its value: nullability, defaults and comments.

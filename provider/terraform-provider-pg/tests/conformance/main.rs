@@ -1,0 +1,12 @@
+//! Plays the CLIs over the real protocol, with random valid configurations against real servers: every answer of the
+//! provider is checked by the numbered rules, and after every apply nothing is left to do.
+//!
+//! [`stage`] says how many cases there are and how to run more of them. Run these beside the servers of `testbed run`.
+
+mod attachment;
+mod cells;
+mod index;
+mod stage;
+mod table;
+mod tables;
+mod unknowns;
