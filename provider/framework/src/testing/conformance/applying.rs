@@ -103,6 +103,8 @@ impl Resource {
         if action != first && (first, action) != (Action::Update, Action::NoOp) {
             findings.whole("R1", format!("was to {first:?}, and is to {action:?} at apply"));
         }
+        self.session.enforce(findings)?;
+        let mut findings = Findings::of("plan_resource_change");
         compatible::check(&self.shape.ty, &planned.planned, &answer.value, As::Replan, &mut findings);
         self.session.enforce(findings)?;
         if action == Action::NoOp {
@@ -137,12 +139,11 @@ impl Resource {
         legacy(response.legacy_type_system, &mut findings);
         let value = decode(response.new_state.as_ref(), ty, &mut findings);
         let value = value.unwrap_or_else(|| change.prior.value.clone());
-        let readable = findings.found.is_empty();
         known(&value, "A6", &mut findings);
         unwritten(&self.shape.members, &value, "A9", &mut findings);
         let identity = self.read_identity("A10", response.new_identity.as_ref(), &mut findings);
         known(&identity, "A10", &mut findings);
-        if readable && !told.has_error() {
+        if findings.found.is_empty() && !told.has_error() {
             match (change.planned.is_null(), value.is_null()) {
                 (true, false) => findings.whole("A7", "after a destroy the state is not null"),
                 (false, true) => findings.whole("A7", "after the apply the state is null"),

@@ -47,10 +47,14 @@ mod resource;
 mod refreshing;
 mod planning;
 mod applying;
+mod adopting;
+mod sources;
 
+pub use self::adopting::Source;
 pub use self::flavour::{Family, Flavour};
 pub use self::planning::PlanOptions;
 pub use self::resource::{Action, Kept, Planned, Resource};
 pub use self::rule::{Consequence, RULES, Rule, rule};
 pub use self::session::{Options, Session};
+pub use self::sources::Open;
 pub use self::trouble::{Finding, Trouble};

@@ -211,6 +211,10 @@ async fn describe(process: &Process, flavour: &Flavour, as_the_cli: bool) -> Res
     let mut findings = Findings::of("get_provider_schema");
     let told = told::read(response.diagnostics.clone(), None, &mut findings);
     schema_rules::provider(&response, &mut findings);
+    let functions = call!(process, get_functions, proto::get_functions::Request {})?;
+    if functions.functions != response.functions {
+        findings.whole("C4", "GetFunctions gives other functions");
+    }
     enforce(findings, flavour, as_the_cli)?;
     if told.has_error() {
         return Err(Trouble::Refused(told));
@@ -246,7 +250,7 @@ async fn describe(process: &Process, flavour: &Flavour, as_the_cli: bool) -> Res
         identities,
         data_sources: shapes(&response.data_source_schemas)?,
         ephemeral_resources: shapes(&response.ephemeral_resource_schemas)?,
-        functions: response.functions.into_iter().collect(),
+        functions: response.functions,
         capabilities: response.server_capabilities.unwrap_or_default(),
     })
 }
