@@ -49,6 +49,16 @@ impl Attachment {
         config
     }
 
+    /// Whether its texts are about the table `t` and no other.
+    pub(crate) fn names_the_table(&self) -> bool {
+        self.what != What::Function
+    }
+
+    /// The same, taken away again when its time is over.
+    pub(crate) fn torn_down(self) -> Self {
+        Self { teardown: true, ..self }
+    }
+
     /// A query that says whether what it sets up is there; nothing where that cannot be told from the name.
     pub(crate) fn check(&self) -> String {
         let [_, _, check] = self.texts();
@@ -79,7 +89,10 @@ impl Attachment {
             What::Comment => [
                 format!("comment on column t.a is 'attached {n}'"),
                 "comment on column t.a is null".to_owned(),
-                format!("select 1 where col_description('t'::regclass, 2) = 'attached {n}'"),
+                format!(
+                    "select 1 from pg_attribute where attrelid = to_regclass('t') and attname = 'a'
+                       and col_description(attrelid, attnum) = 'attached {n}'"
+                ),
             ],
             What::Several => [
                 format!(

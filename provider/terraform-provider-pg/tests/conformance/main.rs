@@ -4,9 +4,16 @@
 //! [`stage`] says how many cases there are and how to run more of them. Run these beside the servers of `testbed run`.
 
 mod attachment;
+mod attachments;
 mod cells;
+mod generated;
 mod index;
+mod indexes;
+mod reading;
+mod refusals;
+mod stacks;
 mod stage;
+mod surface;
 mod table;
 mod tables;
 mod unknowns;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use testbed::TestDatabase;
 use tfplugin::Value;
 use tfplugin::testing::conformance::{Flavour, Options, Session};
@@ -45,7 +45,7 @@ pub(crate) fn play<T: Debug + Clone>(cases: u32, strategy: impl Strategy<Value =
     let config = Config {
         cases: cases * factor,
         // A case takes about a second.
-        max_shrink_iters: 100,
+        max_shrink_iters: 60,
         failure_persistence: None,
         ..Config::default()
     };

@@ -2,7 +2,8 @@
 //! parts of the configuration unknown until apply.
 
 use proptest::prelude::*;
-use tfplugin::testing::conformance::{Action, Kept, PlanOptions, Resource};
+use tfplugin::Value;
+use tfplugin::testing::conformance::{Action, Kept, PlanOptions, Resource, Source, Trouble};
 
 use crate::stage::{Stage, play};
 use crate::table::{Edit, NOT_HIDDEN, RowsAs, Table, edit, table};
@@ -22,6 +23,10 @@ enum Turn {
     Replaced,
     /// The state was written by an earlier version.
     Upgraded,
+    /// It is forgotten and imported, by its id or by its identity where the CLI knows of identities.
+    Imported { by_identity: bool },
+    /// It comes from another address of the provider.
+    Moved,
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
@@ -32,6 +37,8 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::Tainted),
         1 => Just(Turn::Replaced),
         1 => Just(Turn::Upgraded),
+        2 => any::<bool>().prop_map(|by_identity| Turn::Imported { by_identity }),
+        1 => Just(Turn::Moved),
     ]
 }
 
@@ -50,7 +57,7 @@ fn life() -> impl Strategy<Value = Life> {
 
 #[test]
 fn tables_live_by_the_rules() {
-    play(48, life(), async |stage: &Stage<'_>, life: &Life| {
+    play(24, life(), async |stage: &Stage<'_>, life: &Life| {
         let mut resource = stage.session.resource("pg_table_target").map_err(|e| e.to_string())?;
         let mut table = life.table.clone();
         let action = change(stage, &mut resource, &table, &life.veils, PlanOptions::default()).await?;
@@ -58,7 +65,8 @@ fn tables_live_by_the_rules() {
             return Err(format!("what is not there is to {action:?}"));
         }
         for (edit, veils, turn) in &life.changes {
-            table = edit.of(&table);
+            let after = edit.of(&table);
+            let before = std::mem::replace(&mut table, after);
             let mut options = PlanOptions::default();
             match turn {
                 Turn::Nothing => {}
@@ -71,8 +79,13 @@ fn tables_live_by_the_rules() {
                 Turn::Tainted => resource.taint(),
                 Turn::Replaced => options.replace = true,
                 Turn::Upgraded => resource.keep(resource.kept().map(of_an_earlier_version)),
+                Turn::Imported { by_identity } => {
+                    let state = resource.value();
+                    resource.forget();
+                    import(stage, &mut resource, &before, &state, *by_identity).await?;
+                }
+                Turn::Moved => moved(&mut resource).await.map_err(|e| format!("move: {e}"))?,
             }
-            // Who may not drop the table cannot replace it.
             let action = change(stage, &mut resource, &table, veils, options).await.map_err(|e| format!("{edit:?}: {e}"))?;
             let replaced = matches!(turn, Turn::Tainted | Turn::Replaced);
             if replaced && action != Action::Replace {
@@ -113,6 +126,41 @@ async fn change(
         return Err(format!("there are {live} rows, and {declared} are declared"));
     }
     Ok(action)
+}
+
+/// Imports what was forgotten.
+async fn import(
+    stage: &Stage<'_>,
+    resource: &mut Resource,
+    table: &Table,
+    state: &Value,
+    by_identity: bool,
+) -> Result<(), String> {
+    let imported = if by_identity && stage.session.flavour().identities {
+        let identity = [("schema_name", table.schema_name()), ("table_name", table.name)];
+        resource.import_identity(&Value::object(identity.map(|(name, text)| (name, Value::from(text))))).await
+    } else {
+        resource.import_id(state.get("id").as_str().unwrap_or_default()).await
+    };
+    imported.map_err(|e| format!("import: {e}"))?;
+    if resource.value().get("id") != state.get("id") {
+        return Err("another table was imported".to_owned());
+    }
+    Ok(())
+}
+
+/// Takes the state over as a `moved` block does that only says that the provider has another address now.
+async fn moved(resource: &mut Resource) -> Result<(), Trouble> {
+    let kept = resource.kept().cloned().unwrap();
+    let source = Source {
+        provider: "registry.example.com/fork/pg".to_owned(),
+        type_name: "pg_table_target".to_owned(),
+        version: kept.version,
+        json: kept.json,
+        private: kept.private,
+    };
+    resource.forget();
+    resource.move_from(&source).await.map(|_| ())
 }
 
 /// The same state as an older provider might have written it: what is null now was not there, something else was, and the
