@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn what_is_valid_has_no_fault() {
         type Change = fn(&mut Declaration);
-        let cases: [Change; 9] = [
+        let cases: [Change; 10] = [
             |d| d.lists = Given::Now(32_768),
             |d| {
                 d.method = text("hnsw");

@@ -30,7 +30,15 @@ fn turn() -> impl Strategy<Value = Turn> {
 
 #[test]
 fn attachments_live_by_the_rules() {
-    let steps = prop::collection::vec((attachment(), veils(), turn()), 1..5);
+    let step = (attachment(), any::<bool>(), veils(), turn());
+    // Often the same again, with other parts of it unknown.
+    let steps = prop::collection::vec(step, 1..5).prop_map(|steps| {
+        steps.into_iter().fold(Vec::new(), |mut steps: Vec<(Attachment, _, _)>, (other, again, veils, turn)| {
+            let before = steps.last().filter(|_| again).map(|(attachment, ..)| attachment.clone());
+            steps.push((before.unwrap_or(other), veils, turn));
+            steps
+        })
+    });
     play(12, steps, async |stage: &Stage<'_>, steps: &Vec<(Attachment, Vec<Veil>, Turn)>| {
         stage.sql("create table t (id bigint primary key, a text)").await;
         let mut resource = stage.session.resource("pg_sql_attachment").map_err(|e| e.to_string())?;

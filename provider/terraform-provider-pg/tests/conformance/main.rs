@@ -3,6 +3,8 @@
 //!
 //! [`stage`] says how many cases there are and how to run more of them. Run these beside the servers of `testbed run`.
 
+#![expect(clippy::print_stdout, reason = "the test runner shows it when a case fails")]
+
 mod attachment;
 mod attachments;
 mod cells;

@@ -97,6 +97,14 @@ impl Table {
             ("row_drift", self.row_drift.map(Value::from).into()),
             ("force_destroy", self.force_destroy.into()),
             ("primary_key", self.key().into()),
+            // Nulls that are written down can turn out not to be known as well.
+            ("columns", Value::Null),
+            ("record_schema", Value::Null),
+            ("column_overrides", Value::Null),
+            ("rows", Value::Null),
+            ("rows_file", Value::Null),
+            ("csv_null", Value::Null),
+            ("timeouts", Value::Null),
         ]);
         if self.inferred {
             config.set("record_schema", self.record_schema().into());

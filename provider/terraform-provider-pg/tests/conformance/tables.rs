@@ -27,6 +27,10 @@ enum Turn {
     Imported { by_identity: bool },
     /// It comes from another address of the provider.
     Moved,
+    /// Somebody drops it.
+    Lost,
+    /// Somebody deletes its rows.
+    Emptied,
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
@@ -39,6 +43,8 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::Upgraded),
         2 => any::<bool>().prop_map(|by_identity| Turn::Imported { by_identity }),
         1 => Just(Turn::Moved),
+        1 => Just(Turn::Lost),
+        1 => Just(Turn::Emptied),
     ]
 }
 
@@ -67,7 +73,7 @@ fn tables_live_by_the_rules() {
         for (edit, veils, turn) in &life.changes {
             let after = edit.of(&table);
             let before = std::mem::replace(&mut table, after);
-            let mut options = PlanOptions::default();
+            let (mut options, mut expected) = (PlanOptions::default(), None);
             match turn {
                 Turn::Nothing => {}
                 Turn::WithoutRefresh => options.refresh = false,
@@ -76,8 +82,14 @@ fn tables_live_by_the_rules() {
                         return Err("the refresh sees a drift that there is not".to_owned());
                     }
                 }
-                Turn::Tainted => resource.taint(),
-                Turn::Replaced => options.replace = true,
+                Turn::Tainted => {
+                    resource.taint();
+                    expected = Some(Action::Replace);
+                }
+                Turn::Replaced => {
+                    options.replace = true;
+                    expected = Some(Action::Replace);
+                }
                 Turn::Upgraded => resource.keep(resource.kept().map(of_an_earlier_version)),
                 Turn::Imported { by_identity } => {
                     let state = resource.value();
@@ -85,10 +97,18 @@ fn tables_live_by_the_rules() {
                     import(stage, &mut resource, &before, &state, *by_identity).await?;
                 }
                 Turn::Moved => moved(&mut resource).await.map_err(|e| format!("move: {e}"))?,
+                Turn::Lost if before.managed_by != Some("user") && table.managed_by != Some("user") => {
+                    stage.sql(&format!("drop table {}", before.sql_name())).await;
+                    expected = Some(Action::Create);
+                }
+                // What others do to rows is only seen where somebody looks.
+                Turn::Emptied if before.row_drift != Some("none") => {
+                    stage.sql(&format!("delete from {}", before.sql_name())).await;
+                }
+                Turn::Lost | Turn::Emptied => {}
             }
             let action = change(stage, &mut resource, &table, veils, options).await.map_err(|e| format!("{edit:?}: {e}"))?;
-            let replaced = matches!(turn, Turn::Tainted | Turn::Replaced);
-            if replaced && action != Action::Replace {
+            if expected.is_some_and(|expected| expected != action) {
                 return Err(format!("{edit:?} after {turn:?} is to {action:?}"));
             }
         }

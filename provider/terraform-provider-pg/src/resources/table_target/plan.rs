@@ -69,10 +69,8 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
         return diagnostics::errors(&decided.refusals, &model::path);
     }
     let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
-    plan.value.set("steps", request.prior.get("steps").clone());
-    if creating || !decided.steps.is_empty() || plan.value != *request.prior {
-        plan.value.set("steps", model::steps(&decided.steps));
-    }
+    let steps = if creating { model::steps(&decided.steps) } else { model::steps_of_update(&decided.steps, request.prior, plan) };
+    plan.value.set("steps", steps);
     plan.replace.extend(decided.replace.iter().map(|attribute| Path::root(attribute)));
     let replacing = !creating && !plan.replace.is_empty();
     keep_consent(plan, creating || replacing);
