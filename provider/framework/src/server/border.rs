@@ -17,6 +17,11 @@ use crate::wire;
 pub(crate) trait Answer {
     /// The answer that is nothing but these diagnostics.
     fn failed(diagnostics: Diagnostics) -> Self;
+
+    /// Its diagnostics, where it has any that may have a place.
+    fn told(&mut self) -> &mut [proto::Diagnostic] {
+        &mut []
+    }
 }
 
 /// Runs a request's work and makes an answer of whatever comes of it.
@@ -61,6 +66,10 @@ macro_rules! answers {
                 let mut answer = Self::default();
                 answer.diagnostics.extend(wire::diagnostics(diagnostics));
                 answer
+            }
+
+            fn told(&mut self) -> &mut [proto::Diagnostic] {
+                &mut self.diagnostics
             }
         })*
     };

@@ -47,6 +47,7 @@ pub(super) fn current<D: Send + Sync>(
         );
         return Err(Diagnostic::error("State of a later version", detail).into());
     }
+    let something_is_stored = !json.is_null();
     for version in version..ours {
         json = managed.resource.upgrade(version, json)?;
     }
@@ -58,7 +59,10 @@ pub(super) fn current<D: Send + Sync>(
         Diagnostic::error("State cannot be read", detail)
     })?;
     let value = without_write_only(&managed.schema.attributes, value);
-    let violations = checks::state::state(&managed.schema.attributes, &value, "F2");
+    let mut violations = checks::named("U1", "U3", checks::state::state(&managed.schema.attributes, &value, "U2"));
+    if something_is_stored && value.is_null() {
+        violations.push(checks::whole("U1", "nothing is left of the state"));
+    }
     if violations.is_empty() { Ok(value) } else { Err(checks::report(name, "the upgrade of the state", violations)) }
 }
 
@@ -92,8 +96,9 @@ pub(super) fn current_identity<D: Send + Sync>(
             "The identity of {name} was written by a later version of the provider ({version})."
         )));
     }
-    codec::json::decode(json, &managed.identity_ty)
-        .map_err(|error| failed(format!("The stored identity of {name} does not have its form: {error}.")))
+    let identity = codec::json::decode(json, &managed.identity_ty)
+        .map_err(|error| failed(format!("The stored identity of {name} does not have its form: {error}.")))?;
+    if identity.is_null() { Err(failed(format!("The stored identity of {name} is empty."))) } else { Ok(identity) }
 }
 
 /// What is stored, as JSON.

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use tfplugin::Value;
-use tfplugin::testing::conformance::{Action, PlanOptions, Planned, Resource, Trouble};
+use tfplugin::testing::conformance::{Action, PlanOptions, Resource, Trouble};
 
 use crate::attachment::{Attachment, attachment};
 use crate::cells::Cell;
@@ -56,14 +56,30 @@ impl Stack {
             }
         }
 
-        let (down, index_up) = split(indexed);
-        apply(&mut self.index, down, None, "the index's destroy").await?;
-        let (down, attachment_up) = split(attached);
-        apply(&mut self.attachment, down, None, "the attachment's destroy").await?;
+        for (resource, planned, what) in
+            [(&mut self.index, &indexed, "index"), (&mut self.attachment, &attached, "attachment")]
+        {
+            if planned.action == Action::Replace {
+                let gone = resource.apply_destroy_half(planned).await;
+                gone.map_err(|e| format!("destroy of the {what} before the table's: {e}"))?;
+            }
+        }
         self.table.apply(planned).await.map_err(|e| format!("apply of the table ({wanted:?}): {e}"))?;
         let id = self.table.value().get("id").clone();
-        apply(&mut self.index, index_up, Some(index.config(id.clone())), "the index").await?;
-        apply(&mut self.attachment, attachment_up, Some(attachment.config(id)), "the attachment").await
+        let (index, attachment) = (index.config(id.clone()), attachment.config(id));
+        for (resource, planned, config, what) in [
+            (&mut self.index, indexed, index, "index"),
+            (&mut self.attachment, attached, attachment, "attachment"),
+        ] {
+            let action = planned.action;
+            let made = if action == Action::Replace {
+                resource.apply_create_half(&planned, &config).await
+            } else {
+                resource.apply_with(planned, &config).await
+            };
+            made.map_err(|e| format!("apply of the {what} ({action:?}): {e}"))?;
+        }
+        Ok(())
     }
 
     async fn expect_no_change(&self, config: &Value, index: &Index, attachment: &Attachment) -> Result<(), String> {
@@ -72,32 +88,6 @@ impl Stack {
         self.index.expect_no_change(&index.config(id.clone())).await.map_err(|e| format!("the index: {e}"))?;
         self.attachment.expect_no_change(&attachment.config(id)).await.map_err(|e| format!("the attachment: {e}"))
     }
-}
-
-/// What of a plan goes before the table's own, and what after it.
-fn split(planned: Planned) -> (Option<Planned>, Option<Planned>) {
-    match planned.action {
-        Action::Replace => {
-            let (delete, create) = planned.halves();
-            (Some(delete), Some(create))
-        }
-        _ => (None, Some(planned)),
-    }
-}
-
-async fn apply(
-    resource: &mut Resource,
-    planned: Option<Planned>,
-    config: Option<Value>,
-    what: &str,
-) -> Result<(), String> {
-    let Some(planned) = planned else { return Ok(()) };
-    let action = planned.action;
-    let outcome = match &config {
-        Some(config) => resource.apply_with(planned, config).await,
-        None => resource.apply(planned).await,
-    };
-    outcome.map(|_| ()).map_err(|e| format!("apply of {what} ({action:?}): {e}"))
 }
 
 /// The index tests' table with the column that attachments use.

@@ -3,6 +3,7 @@
 //! Cases follow from a seed that is the same in every run, so that a failure comes again. `CONFORMANCE_CASES=10` plays ten
 //! times as many, `CONFORMANCE_SEED=7` others. A failure prints both, and the smallest case that still fails.
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::path::Path;
 use std::time::Instant;
@@ -71,12 +72,12 @@ pub(crate) fn play<T: Debug + Clone>(cases: u32, strategy: impl Strategy<Value =
 /// would take seconds. [`each_phase_alone`] has them.
 struct Hosts {
     runtime: Runtime,
-    sessions: [std::cell::RefCell<Option<Session>>; 3],
+    sessions: Vec<RefCell<Option<Session>>>,
 }
 
 impl Hosts {
     fn new() -> Self {
-        Self { runtime: runtime(), sessions: Default::default() }
+        Self { runtime: runtime(), sessions: Flavour::ALL.iter().map(|_| RefCell::default()).collect() }
     }
 
     fn play<T>(&self, flavour: usize, major: u32, case: &T, act: &impl Play<T>) -> Result<(), String> {

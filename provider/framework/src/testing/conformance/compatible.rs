@@ -39,16 +39,11 @@ fn compare(ty: &Type, before: &Value, after: &Value, path: &Path, broken: &mut V
                 add("A5", format!("{} was planned as unknown, but with {what}", show(after)));
             }
         }
-        (_, Value::Dynamic(before), Value::Dynamic(after)) if before.ty == after.ty => {
+        (_, Value::Dynamic(before), Value::Dynamic(after)) if fits(&before.ty, &after.ty) => {
             compare(&before.ty, &before.value, &after.value, path, broken);
         }
-        // An untyped unknown may be of any type; with a type of its own it has been said which.
-        (Type::Dynamic, Value::Dynamic(before), after)
-            if before.value.is_unknown() && !matches!(after, Value::Dynamic(_)) =>
-        {
-            if !after.is_null() {
-                add("A1", format!("{} is of another type than was planned", show(after)));
-            }
+        (_, Value::Dynamic(_), after) if !after.is_unknown() => {
+            add("A1", format!("{} is of another type than was planned", show(after)));
         }
         (_, _, Value::Unknown(_)) => add("A6", "was known, and is unknown now".to_owned()),
         (_, Value::Null, Value::Null) => {}
@@ -97,6 +92,19 @@ fn compare(ty: &Type, before: &Value, after: &Value, path: &Path, broken: &mut V
                 add("A1", format!("was {}, but is {} now", show(before), show(after)));
             }
         }
+    }
+}
+
+/// Whether a type is the planned one, where that was not left open.
+fn fits(planned: &Type, ty: &Type) -> bool {
+    match (planned, ty) {
+        (Type::Dynamic, _) => true,
+        (Type::List(a), Type::List(b)) | (Type::Set(a), Type::Set(b)) | (Type::Map(a), Type::Map(b)) => fits(a, b),
+        (Type::Tuple(a), Type::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits(a, b)),
+        (Type::Object(a), Type::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| fits(a, b)))
+        }
+        (planned, ty) => planned == ty,
     }
 }
 

@@ -49,6 +49,8 @@ mod planning;
 mod applying;
 mod adopting;
 mod sources;
+#[cfg(test)]
+mod agreement;
 
 pub use self::adopting::Source;
 pub use self::flavour::{Family, Flavour};

@@ -90,21 +90,6 @@ pub struct Planned {
     pub(super) before: Option<Kept>,
 }
 
-impl Planned {
-    /// The two halves of a replacement. A CLI destroys what hangs on an object before the object itself, and makes it anew
-    /// after it, so the halves of several replacements are applied one around the other.
-    pub fn halves(self) -> (Self, Self) {
-        let create = Self {
-            action: Action::Create,
-            prior: Value::Null,
-            replace: Vec::new(),
-            before: None,
-            ..self.clone()
-        };
-        (Self { action: Action::Delete, planned: Value::Null, ..self }, create)
-    }
-}
-
 impl Resource {
     pub(super) fn new(session: Session, type_name: &str) -> Result<Self, Trouble> {
         let schemas = &session.inner.schemas;

@@ -76,9 +76,10 @@ fn leads(members: &Members, path: &[Step]) -> bool {
     match (&member.held, rest) {
         (_, []) => true,
         (Held::Plain, rest) => leads_in(&member.ty, rest),
+        // As an element, since the CLIs look for a line only under that name.
         (Held::Nested(Nesting::Single, members), [Step::Key(name)]) => members.contains_key(name),
-        (Held::Nested(Nesting::Single, members), rest) => leads(members, rest),
-        (Held::Nested(Nesting::Map, members), [Step::Key(_), rest @ ..])
+        (Held::Nested(Nesting::Single, members), rest)
+        | (Held::Nested(Nesting::Map, members), [Step::Key(_), rest @ ..])
         | (Held::Nested(Nesting::List, members), [Step::Index(_), rest @ ..]) => leads(members, rest),
         _ => false,
     }
@@ -96,6 +97,7 @@ fn leads_in(ty: &Type, path: &[Step]) -> bool {
         (Type::Object(types), [Step::Attribute(name), rest @ ..]) => {
             types.get(name).is_some_and(|ty| leads_in(ty, rest))
         }
+        (Type::Object(types), [Step::Key(name)]) => types.contains_key(name),
         _ => false,
     }
 }
