@@ -58,7 +58,8 @@ fn attachments_live_by_the_rules() {
             }
             let config = attachment.config(Value::from("public.t"));
             let hidden = hide(&config, veils, &[]);
-            let planned = resource.plan_with(&hidden, options).await.map_err(|e| format!("plan: {e}\nof {hidden:?}"))?;
+            let planned =
+                resource.plan_with(&hidden, options).await.map_err(|e| format!("plan: {e}\nof {hidden:?}"))?;
             let action = planned.action;
             if exists && matches!(turn, Turn::Tainted | Turn::Replaced) && action != Action::Replace {
                 return Err(format!("after {turn:?} it is to {action:?}"));

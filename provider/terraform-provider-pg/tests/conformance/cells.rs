@@ -120,7 +120,8 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind {
         spellings: &["text", "TEXT"],
         cell: |seed| {
-            const TEXTS: [&str; 8] = ["", "it's", "naïve ☃", "a\\b", "line\nbreak", "\"quoted\"", "tab\tbed", "  spaced "];
+            const TEXTS: [&str; 8] =
+                ["", "it's", "naïve ☃", "a\\b", "line\nbreak", "\"quoted\"", "tab\tbed", "  spaced "];
             Cell::text(format!("{}{seed}", TEXTS[seed as usize % TEXTS.len()]))
         },
         default: Some("'it''s' || ' new'"),
@@ -193,7 +194,10 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind {
         spellings: &["jsonb"],
         cell: |seed| match seed % 3 {
-            0 => Cell::Object(BTreeMap::from([("k".into(), Cell::List(vec![Cell::number(seed), Cell::Null])), ("z".into(), Cell::text("ü"))])),
+            0 => Cell::Object(BTreeMap::from([
+                ("k".into(), Cell::List(vec![Cell::number(seed), Cell::Null])),
+                ("z".into(), Cell::text("ü")),
+            ])),
             1 => Cell::text(format!("{{\"text\": {seed}}}")),
             _ => Cell::number(seed),
         },

@@ -18,7 +18,12 @@ const COLUMNS: [(&str, &str); 5] =
 /// A table's columns and rows with something of every type that pgvector indexes.
 pub(crate) fn table(name: &str) -> Value {
     let column = |ty: &str| {
-        Value::object([("type", ty.into()), ("nullable", Value::Null), ("default", Value::Null), ("comment", Value::Null)])
+        Value::object([
+            ("type", ty.into()),
+            ("nullable", Value::Null),
+            ("default", Value::Null),
+            ("comment", Value::Null),
+        ])
     };
     let columns = COLUMNS.iter().copied().chain([("id", "bigint")]).map(|(name, ty)| (name, column(ty)));
     let row = |id: i64| {
@@ -107,40 +112,46 @@ fn metrics(ty: &str, method: &str) -> Vec<&'static str> {
 
 /// Any index.
 pub(crate) fn index() -> impl Strategy<Value = Index> {
-    let key = (select(COLUMNS.to_vec()), select(vec!["ivfflat", "hnsw"]), select(vec![None, Some("half"), Some("binary")]))
-        .prop_map(|((column, ty), method, quantize)| {
-            let ty = ty.split('(').next().unwrap_or_default();
-            // What a type cannot be quantized to is left as it is.
-            let quantize = match (ty, quantize) {
-                ("vector", quantize) => quantize,
-                ("halfvec", Some("binary")) => Some("binary"),
-                _ => None,
-            };
-            let held = match quantize {
-                Some("half") => "halfvec",
-                Some(_) => "bit",
-                None => ty,
-            };
-            let method = if metrics(held, method).is_empty() { "hnsw" } else { method };
-            (column, ty, method, quantize, metrics(held, method))
-        })
-        .prop_flat_map(|(column, ty, method, quantize, metrics)| {
-            let subvector = if matches!(ty, "vector" | "halfvec") {
-                select(vec![None, Some(2), Some(5), Some(DIMENSIONS)]).boxed()
-            } else {
-                Just(None).boxed()
-            };
-            let options = if method == "ivfflat" {
-                select(vec![[None; 3], [Some(1), None, None], [Some(4), None, None]])
-            } else {
-                let hnsw = |m, ef| [None, m, ef];
-                select(vec![[None; 3], hnsw(Some(4), Some(8)), hnsw(Some(16), None), hnsw(None, Some(40))])
-            };
-            (Just(column), Just(method), Just(quantize), select(metrics), subvector, options, any::<bool>())
-        });
+    let key =
+        (select(COLUMNS.to_vec()), select(vec!["ivfflat", "hnsw"]), select(vec![None, Some("half"), Some("binary")]))
+            .prop_map(|((column, ty), method, quantize)| {
+                let ty = ty.split('(').next().unwrap_or_default();
+                // What a type cannot be quantized to is left as it is.
+                let quantize = match (ty, quantize) {
+                    ("vector", quantize) => quantize,
+                    ("halfvec", Some("binary")) => Some("binary"),
+                    _ => None,
+                };
+                let held = match quantize {
+                    Some("half") => "halfvec",
+                    Some(_) => "bit",
+                    None => ty,
+                };
+                let method = if metrics(held, method).is_empty() { "hnsw" } else { method };
+                (column, ty, method, quantize, metrics(held, method))
+            })
+            .prop_flat_map(|(column, ty, method, quantize, metrics)| {
+                let subvector = if matches!(ty, "vector" | "halfvec") {
+                    select(vec![None, Some(2), Some(5), Some(DIMENSIONS)]).boxed()
+                } else {
+                    Just(None).boxed()
+                };
+                let options = if method == "ivfflat" {
+                    select(vec![[None; 3], [Some(1), None, None], [Some(4), None, None]])
+                } else {
+                    let hnsw = |m, ef| [None, m, ef];
+                    select(vec![[None; 3], hnsw(Some(4), Some(8)), hnsw(Some(16), None), hnsw(None, Some(40))])
+                };
+                (Just(column), Just(method), Just(quantize), select(metrics), subvector, options, any::<bool>())
+            });
     let rest = (
         select(vec![None, Some("short"), Some("a Name")]),
-        select(vec![None, Some("id > 3"), Some("\"My Vector\" is not null and (id <> 5 or true)"), Some("id in (1, 2)")]),
+        select(vec![
+            None,
+            Some("id > 3"),
+            Some("\"My Vector\" is not null and (id <> 5 or true)"),
+            Some("id in (1, 2)"),
+        ]),
         select(vec![None, Some(true), Some(false)]),
         select(vec![None, Some("32MB"), Some("65536kB")]),
         select(vec![None, Some(0), Some(2)]),

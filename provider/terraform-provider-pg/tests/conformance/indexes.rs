@@ -16,7 +16,9 @@ enum Turn {
     Refreshed,
     Tainted,
     Replaced,
-    Imported { by_identity: bool },
+    Imported {
+        by_identity: bool,
+    },
     /// Somebody drops it.
     Lost,
 }
@@ -36,15 +38,17 @@ fn turn() -> impl Strategy<Value = Turn> {
 #[test]
 fn vector_indexes_live_by_the_rules() {
     // Often the same again, with other parts of it unknown.
-    let steps = (index(), prop::collection::vec((prop::option::of(index()), veils(), turn()), 1..5)).prop_map(|(first, more)| {
-        more.into_iter().fold(Vec::new(), |mut steps: Vec<(Index, _, _)>, (other, veils, turn)| {
-            let before = steps.last().map_or(&first, |(index, ..)| index);
-            let index = other.unwrap_or_else(|| before.clone());
-            steps.push((index, veils, turn));
-            steps
-        })
-    });
-    play(16, steps, async |stage: &Stage<'_>, steps: &Vec<(Index, Vec<Veil>, Turn)>| {
+    let steps = (index(), prop::collection::vec((prop::option::of(index()), veils(), turn()), 1..5)).prop_map(
+        |(first, more)| {
+            more.into_iter().fold(Vec::new(), |mut steps: Vec<(Index, _, _)>, (other, veils, turn)| {
+                let before = steps.last().map_or(&first, |(index, ..)| index);
+                let index = other.unwrap_or_else(|| before.clone());
+                steps.push((index, veils, turn));
+                steps
+            })
+        },
+    );
+    play(12, steps, async |stage: &Stage<'_>, steps: &Vec<(Index, Vec<Veil>, Turn)>| {
         let mut table = stage.session.resource("pg_table_target").map_err(|e| e.to_string())?;
         table.converge(&index::table("t")).await.map_err(|e| format!("the table: {e}"))?;
         let id = table.value().get("id").clone();
@@ -75,7 +79,8 @@ fn vector_indexes_live_by_the_rules() {
                         resource.forget();
                         import(stage, &mut resource, &name, *by_identity).await?;
                         // What the catalogue holds is all there is to say about an index, but for how it is built.
-                        let planned = resource.plan(&before.config(id.clone())).await.map_err(|e| format!("plan: {e}"))?;
+                        let planned =
+                            resource.plan(&before.config(id.clone())).await.map_err(|e| format!("plan: {e}"))?;
                         if !matches!(planned.action, Action::NoOp | Action::Update) {
                             return Err(format!("what was just imported is to {:?}", planned.action));
                         }
@@ -88,7 +93,8 @@ fn vector_indexes_live_by_the_rules() {
             }
             let config = index.config(id.clone());
             let hidden = hide(&config, veils, &["table"]);
-            let planned = resource.plan_with(&hidden, options).await.map_err(|e| format!("plan: {e}\nof {hidden:?}"))?;
+            let planned =
+                resource.plan_with(&hidden, options).await.map_err(|e| format!("plan: {e}\nof {hidden:?}"))?;
             let action = planned.action;
             if expected.is_some_and(|expected| expected != action) {
                 return Err(format!("after {turn:?} it is to {action:?}"));

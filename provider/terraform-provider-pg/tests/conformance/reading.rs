@@ -77,7 +77,8 @@ fn a_data_source_and_its_ephemeral_twin_read_the_same() {
         // While something is not known the CLI waits with the read, but it validates.
         read(&hide(&config, veils, &[])).await.map_err(|e| format!("validate: {e}"))?;
         let (data, told) = read(&config).await.map_err(|e| format!("read: {e}\nof {config:?}"))?;
-        let open = stage.session.open("pg_table_rows", &config).await.map_err(|e| format!("open: {e}\nof {config:?}"))?;
+        let open =
+            stage.session.open("pg_table_rows", &config).await.map_err(|e| format!("open: {e}\nof {config:?}"))?;
         if query.order.is_some() || query.table == "T" {
             // Only an order, or a primary key, makes two reads alike.
             if open.value != data {
@@ -101,7 +102,8 @@ fn expected(query: &Query, rows: &Value) -> Result<(), String> {
         Some("id < 0") => 0,
         Some(_) => 3,
     };
-    let wanted = query.limit.and_then(|limit| usize::try_from(limit).ok()).map_or(matching, |limit| limit.min(matching));
+    let wanted =
+        query.limit.and_then(|limit| usize::try_from(limit).ok()).map_or(matching, |limit| limit.min(matching));
     let all = ["id", "A b", "n", "j", "e", "ts", "arr"];
     let columns: BTreeSet<&str> = match (&query.columns, query.record_schema) {
         (Some(columns), _) => columns.iter().copied().collect(),

@@ -2,7 +2,7 @@
 //! yet, or is told to stop.
 
 use testbed::Held;
-use tfplugin::testing::conformance::{Action, Kept, Source, Trouble};
+use tfplugin::testing::conformance::{Action, Kept, PlanOptions, Source, Trouble};
 use tfplugin::{Diagnostics, Severity, Value};
 
 use crate::stage::{Stage, each_phase_alone};
@@ -135,12 +135,31 @@ fn an_apply_that_is_told_to_stop_says_that_it_was_and_leaves_nothing() {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         };
-        refusal(resource.apply_and_stop(planned, waits).await, &["alter table public.t", "The run was stopped", "Plan again"]);
+        refusal(
+            resource.apply_and_stop(planned, waits).await,
+            &["alter table public.t", "The run was stopped", "Plan again"],
+        );
         drop(lock);
         assert_eq!(resource.value(), state);
         resource.expect_no_change(&table()).await.map_err(|e| e.to_string())?;
         resource.converge(&wider).await.map_err(|e| e.to_string())?;
         resource.destroy().await.map_err(|e| e.to_string())?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_table_is_not_dropped_for_somebody_else_to_make_it_again() {
+    each_phase_alone(18, async |stage: &Stage<'_>, (): &()| {
+        let mut resource = stage.session.resource("pg_table_target").map_err(|e| e.to_string())?;
+        resource.converge(&table()).await.map_err(|e| e.to_string())?;
+        let mut given_away = table();
+        given_away.set("managed_by", "user".into());
+        let options = PlanOptions { refresh: true, replace: true };
+        let planned = resource.plan_with(&given_away, options).await.map(|planned| planned.warnings);
+        refusal(planned, &["drop public.t", "nothing here makes it again", "by itself"]);
+        let action = resource.converge(&given_away).await.map_err(|e| e.to_string())?;
+        assert_eq!(action, Action::Update, "without a replacement it is nothing but a note");
         Ok(())
     });
 }

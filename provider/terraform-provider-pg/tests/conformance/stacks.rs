@@ -39,12 +39,19 @@ impl Stack {
     }
 
     /// Plans everything, then applies everything, as one run of a CLI does.
-    async fn run(&mut self, config: &Value, index: &Index, attachment: &Attachment, replace: bool) -> Result<(), String> {
+    async fn run(
+        &mut self,
+        config: &Value,
+        index: &Index,
+        attachment: &Attachment,
+        replace: bool,
+    ) -> Result<(), String> {
         let options = PlanOptions { refresh: true, replace };
         let planned = self.table.plan_with(config, options).await.map_err(|e| format!("plan of the table: {e}"))?;
         // Of a table that is yet to be made the others see the planned id.
         let id = planned.planned.get("id").clone();
-        let indexed = self.index.plan(&index.config(id.clone())).await.map_err(|e| format!("plan of the index: {e}"))?;
+        let indexed =
+            self.index.plan(&index.config(id.clone())).await.map_err(|e| format!("plan of the index: {e}"))?;
         let attached = self.attachment.plan(&attachment.config(id)).await;
         let attached = attached.map_err(|e| format!("plan of the attachment: {e}"))?;
         let wanted = planned.action;
@@ -67,10 +74,9 @@ impl Stack {
         self.table.apply(planned).await.map_err(|e| format!("apply of the table ({wanted:?}): {e}"))?;
         let id = self.table.value().get("id").clone();
         let (index, attachment) = (index.config(id.clone()), attachment.config(id));
-        for (resource, planned, config, what) in [
-            (&mut self.index, indexed, index, "index"),
-            (&mut self.attachment, attached, attachment, "attachment"),
-        ] {
+        for (resource, planned, config, what) in
+            [(&mut self.index, indexed, index, "index"), (&mut self.attachment, attached, attachment, "attachment")]
+        {
             let action = planned.action;
             let made = if action == Action::Replace {
                 resource.apply_create_half(&planned, &config).await
@@ -112,37 +118,42 @@ fn what_hangs_on_a_table_is_replaced_with_it() {
     let upheavals = prop::collection::vec(select(vec![Tainted, Asked, Key, Renamed, Lost]), 1..3);
     // A view or the like that nobody takes away stands in the way of a drop, and rightly so.
     let attachment = attachment().prop_map(Attachment::torn_down);
-    play(10, (index(), attachment, upheavals), async |stage: &Stage<'_>, (index, attachment, upheavals): &(Index, Attachment, Vec<Upheaval>)| {
-        let mut stack = Stack::new(stage).map_err(|e| e.to_string())?;
-        let (mut name, mut key) = ("t", &["id"][..]);
-        stack.run(&table(name, key), index, attachment, false).await.map_err(|e| format!("at first: {e}"))?;
-        stack.expect_no_change(&table(name, key), index, attachment).await?;
-        // Texts that name the table do not follow it to another name.
-        let follows = |upheaval: &&Upheaval| !(matches!(upheaval, Renamed) && attachment.names_the_table());
-        for upheaval in upheavals.iter().filter(follows) {
-            match upheaval {
-                Tainted => stack.table.taint(),
-                Asked => {}
-                Key => key = if key.len() == 1 { &["b", "id"] } else { &["id"] },
-                Renamed => name = if name == "t" { "An other" } else { "t" },
-                Lost => drop(stage.sql(&format!("drop table \"{name}\" cascade")).await),
+    play(
+        8,
+        (index(), attachment, upheavals),
+        async |stage: &Stage<'_>, (index, attachment, upheavals): &(Index, Attachment, Vec<Upheaval>)| {
+            let mut stack = Stack::new(stage).map_err(|e| e.to_string())?;
+            let (mut name, mut key) = ("t", &["id"][..]);
+            stack.run(&table(name, key), index, attachment, false).await.map_err(|e| format!("at first: {e}"))?;
+            stack.expect_no_change(&table(name, key), index, attachment).await?;
+            // Texts that name the table do not follow it to another name.
+            let follows = |upheaval: &&Upheaval| !(matches!(upheaval, Renamed) && attachment.names_the_table());
+            for upheaval in upheavals.iter().filter(follows) {
+                match upheaval {
+                    Tainted => stack.table.taint(),
+                    Asked => {}
+                    Key => key = if key.len() == 1 { &["b", "id"] } else { &["id"] },
+                    Renamed => name = if name == "t" { "An other" } else { "t" },
+                    Lost => drop(stage.sql(&format!("drop table \"{name}\" cascade")).await),
+                }
+                let asked = matches!(upheaval, Asked);
+                let done = stack.run(&table(name, key), index, attachment, asked).await;
+                done.map_err(|e| format!("{upheaval:?}: {e}"))?;
+                let rest = stack.expect_no_change(&table(name, key), index, attachment).await;
+                rest.map_err(|e| format!("after {upheaval:?}: {e}"))?;
+                let there = stage.sql(&format!("select count(*) from \"{name}\"")).await;
+                let indexes =
+                    stage.sql("select count(*) from pg_class where relname like '%\\_\\_vector\\_\\_%'").await;
+                if (there.as_str(), indexes.as_str()) != ("11", "1") {
+                    return Err(format!("after {upheaval:?} there are {there} rows and {indexes} vector indexes"));
+                }
             }
-            let asked = matches!(upheaval, Asked);
-            let done = stack.run(&table(name, key), index, attachment, asked).await;
-            done.map_err(|e| format!("{upheaval:?}: {e}"))?;
-            let rest = stack.expect_no_change(&table(name, key), index, attachment).await;
-            rest.map_err(|e| format!("after {upheaval:?}: {e}"))?;
-            let there = stage.sql(&format!("select count(*) from \"{name}\"")).await;
-            let indexes = stage.sql("select count(*) from pg_class where relname like '%\\_\\_vector\\_\\_%'").await;
-            if (there.as_str(), indexes.as_str()) != ("11", "1") {
-                return Err(format!("after {upheaval:?} there are {there} rows and {indexes} vector indexes"));
-            }
-        }
-        stack.attachment.destroy().await.map_err(|e| format!("destroy of the attachment: {e}"))?;
-        stack.index.destroy().await.map_err(|e| format!("destroy of the index: {e}"))?;
-        stack.table.destroy().await.map_err(|e| format!("destroy of the table: {e}"))?;
-        Ok(())
-    });
+            stack.attachment.destroy().await.map_err(|e| format!("destroy of the attachment: {e}"))?;
+            stack.index.destroy().await.map_err(|e| format!("destroy of the index: {e}"))?;
+            stack.table.destroy().await.map_err(|e| format!("destroy of the table: {e}"))?;
+            Ok(())
+        },
+    );
 }
 
 #[test]
@@ -169,7 +180,12 @@ fn table_of_two(value: &str) -> Value {
     Value::object([
         ("table_name", Value::from("t")),
         ("primary_key", vec!["id"].into()),
-        ("columns", Value::object([("id", "bigint"), ("a", "text")].map(|(n, t)| (n, Value::object([("type", Value::from(t))]))))),
+        (
+            "columns",
+            Value::object(
+                [("id", "bigint"), ("a", "text")].map(|(n, t)| (n, Value::object([("type", Value::from(t))]))),
+            ),
+        ),
         ("rows", Cell::List(vec![row("1"), row("2")]).dynamic()),
     ])
 }

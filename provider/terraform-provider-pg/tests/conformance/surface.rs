@@ -32,7 +32,10 @@ async fn the_metadata_names_what_the_schema_describes() {
     assert_eq!(named(sources), schema.data_source_schemas.keys().cloned().collect());
     let ephemeral = metadata.ephemeral_resources.into_iter().map(|e| e.type_name).collect();
     assert_eq!(named(ephemeral), schema.ephemeral_resource_schemas.keys().cloned().collect());
-    assert_eq!(named(metadata.functions.into_iter().map(|f| f.name).collect()), functions.functions.keys().cloned().collect());
+    assert_eq!(
+        named(metadata.functions.into_iter().map(|f| f.name).collect()),
+        functions.functions.keys().cloned().collect()
+    );
     assert_eq!(functions.functions, schema.functions);
     let with_identity = ["pg_table_target", "pg_vector_index"].map(str::to_owned);
     assert_eq!(identities.identity_schemas.keys().cloned().collect::<BTreeSet<_>>(), with_identity.into());
@@ -44,7 +47,8 @@ async fn the_metadata_names_what_the_schema_describes() {
 #[test]
 fn functions_answer_the_same_in_every_cli() {
     each_phase_alone(18, async |stage: &Stage<'_>, (): &()| {
-        let numbers = |texts: &[&str]| Value::List(texts.iter().map(|text| Value::Number(text.parse().unwrap())).collect());
+        let numbers =
+            |texts: &[&str]| Value::List(texts.iter().map(|text| Value::Number(text.parse().unwrap())).collect());
         for (name, argument, expected) in [
             ("quote_ident", Value::from("Order \"x\""), Ok("\"Order \"\"x\"\"\"")),
             ("quote_ident", "".into(), Err("empty")),

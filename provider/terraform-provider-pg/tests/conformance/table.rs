@@ -124,7 +124,10 @@ impl Table {
             }
         }
         if let Some(timeout) = self.timeout {
-            config.set("timeouts", Value::object([("create", timeout), ("update", timeout)].map(|(n, t)| (n, Value::from(t)))));
+            config.set(
+                "timeouts",
+                Value::object([("create", timeout), ("update", timeout)].map(|(n, t)| (n, Value::from(t)))),
+            );
         }
         config
     }
@@ -181,7 +184,8 @@ impl Table {
     }
 
     fn in_csv(&self, column: &Column) -> bool {
-        (column.kind().cell)(0).csv().is_some() && (column.kind().cell)(1).csv().is_some()
+        (column.kind().cell)(0).csv().is_some()
+            && (column.kind().cell)(1).csv().is_some()
             && !matches!(column.kind().spellings[0], "jsonb")
             || self.is_vital(column)
     }
@@ -235,7 +239,8 @@ impl Table {
                     let dtype = if vector == "halfvec(3)" { Value::from("float16") } else { Value::Null };
                     change.set("vector", Value::object([("dimension", Value::from(3)), ("dtype", dtype)]));
                 }
-                "varchar(60)" | "varchar" | "numeric(12,2)" | "json" | "bit(8)" | "text[]" | "integer[]" | "bigint[]" => {
+                "varchar(60)" | "varchar" | "numeric(12,2)" | "json" | "bit(8)" | "text[]" | "integer[]"
+                | "bigint[]" => {
                     change.set("type", column.type_name().into());
                 }
                 _ => {}
@@ -284,7 +289,9 @@ impl Table {
                 (column.default, column.comment) = (false, None);
             }
         }
-        if self.rows_as == RowsAs::Csv && self.columns.iter().any(|c| self.is_vital(c) && (c.kind().cell)(0).csv().is_none()) {
+        if self.rows_as == RowsAs::Csv
+            && self.columns.iter().any(|c| self.is_vital(c) && (c.kind().cell)(0).csv().is_none())
+        {
             self.rows_as = RowsAs::JsonLines;
         }
         self
@@ -298,7 +305,14 @@ fn comment() -> impl Strategy<Value = Option<String>> {
 fn column(kinds: Vec<usize>) -> impl Strategy<Value = Column> {
     let nullable = prop_oneof![2 => Just(None), 1 => any::<bool>().prop_map(Some)];
     (select(COLUMNS.to_vec()), select(kinds), 0..6_usize, nullable, any::<bool>(), comment()).prop_map(
-        |(name, kind, spelling, nullable, default, comment)| Column { name, kind, spelling, nullable, default, comment },
+        |(name, kind, spelling, nullable, default, comment)| Column {
+            name,
+            kind,
+            spelling,
+            nullable,
+            default,
+            comment,
+        },
     )
 }
 

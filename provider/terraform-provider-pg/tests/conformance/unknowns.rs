@@ -110,7 +110,6 @@ fn unknown(value: &Value, refined: bool, in_dynamic: bool) -> Value {
     Value::Unknown(refinement)
 }
 
-
 #[test]
 fn what_is_hidden_is_hidden_and_nothing_else() {
     let config = Value::object([("a", Value::from("text")), ("b", Value::from(vec!["x", "y"])), ("c", Value::Null)]);
