@@ -13,6 +13,7 @@ const WAITING: &str = "select count(*) > 0 from pg_stat_activity
                        where datname = current_database() and wait_event_type = 'Lock'";
 
 /// Runs a case beside a server that nobody else uses.
+#[expect(clippy::unwrap_used, reason = "a step that fails here is a failed test")]
 fn beside_a_server(case: impl Fn(&mut Workspace)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let servers = runtime.block_on(Servers::start_own(&[MAJOR])).unwrap();

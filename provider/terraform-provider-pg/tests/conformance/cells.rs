@@ -25,8 +25,8 @@ pub(crate) enum Cell {
 }
 
 impl Cell {
-    fn number(number: impl ToString) -> Self {
-        Self::Number(number.to_string())
+    fn number(number: impl Into<String>) -> Self {
+        Self::Number(number.into())
     }
 
     fn text(text: impl Into<String>) -> Self {
@@ -105,14 +105,14 @@ pub(crate) struct Kind {
 pub(crate) const KINDS: &[Kind] = &[
     Kind {
         spellings: &["bigint", "int8", "BIGINT"],
-        cell: |seed| Cell::number(i64::from(seed) * 1_000_000_007),
+        cell: |seed| Cell::number((i64::from(seed) * 1_000_000_007).to_string()),
         default: Some("7"),
         key: true,
         widens: &["numeric", "text"],
     },
     Kind {
         spellings: &["integer", "int4", "int"],
-        cell: |seed| Cell::number(i64::from(seed % 1_000_000) - 9),
+        cell: |seed| Cell::number((i64::from(seed % 1_000_000) - 9).to_string()),
         default: Some("1 + 1"),
         key: true,
         widens: &["bigint", "numeric", "text"],
@@ -195,11 +195,11 @@ pub(crate) const KINDS: &[Kind] = &[
         spellings: &["jsonb"],
         cell: |seed| match seed % 3 {
             0 => Cell::Object(BTreeMap::from([
-                ("k".into(), Cell::List(vec![Cell::number(seed), Cell::Null])),
+                ("k".into(), Cell::List(vec![Cell::number(seed.to_string()), Cell::Null])),
                 ("z".into(), Cell::text("ü")),
             ])),
             1 => Cell::text(format!("{{\"text\": {seed}}}")),
-            _ => Cell::number(seed),
+            _ => Cell::number(seed.to_string()),
         },
         default: Some("'{}'::jsonb"),
         key: false,
@@ -228,21 +228,21 @@ pub(crate) const KINDS: &[Kind] = &[
     },
     Kind {
         spellings: &["integer[]", "int4[]"],
-        cell: |seed| Cell::List((0..seed % 3).map(Cell::number).collect()),
+        cell: |seed| Cell::List((0..seed % 3).map(|n| Cell::number(n.to_string())).collect()),
         default: None,
         key: false,
         widens: &["bigint[]"],
     },
     Kind {
         spellings: &["bigint[]", "int8[]"],
-        cell: |seed| Cell::List(vec![Cell::number(seed)]),
+        cell: |seed| Cell::List(vec![Cell::number(seed.to_string())]),
         default: None,
         key: false,
         widens: &[],
     },
     Kind {
         spellings: &["vector(3)", "VECTOR(3)"],
-        cell: |seed| Cell::List(vec![Cell::number(seed % 100), Cell::number("0.5"), Cell::number(-1)]),
+        cell: |seed| Cell::List(vec![Cell::number((seed % 100).to_string()), Cell::number("0.5"), Cell::number("-1")]),
         default: None,
         key: false,
         widens: &["halfvec(3)"],
@@ -271,7 +271,7 @@ pub(crate) fn kind(name: &str) -> usize {
 #[test]
 fn every_kind_that_a_kind_widens_to_is_one() {
     for kind in KINDS {
-        kind.widens.iter().for_each(|name| assert!(super::cells::kind(name) < KINDS.len()));
+        assert!(kind.widens.iter().all(|name| super::cells::kind(name) < KINDS.len()));
         assert!(!kind.key || (kind.cell)(1) != (kind.cell)(2));
     }
 }

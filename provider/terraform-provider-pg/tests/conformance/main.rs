@@ -4,6 +4,7 @@
 //! [`stage`] says how many cases there are and how to run more of them. Run these beside the servers of `testbed run`.
 
 #![expect(clippy::print_stdout, reason = "the test runner shows it when a case fails")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a step that fails here is a failed test")]
 
 mod attachment;
 mod attachments;

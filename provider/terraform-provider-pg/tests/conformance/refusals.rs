@@ -17,7 +17,9 @@ fn refusal(outcome: Result<Diagnostics, Trouble>, words: &[&str]) {
     let errors: Vec<_> = told.0.iter().filter(|told| told.severity == Severity::Error).collect();
     let [error] = errors[..] else { panic!("not one error: {told:?}") };
     let text = format!("{}: {}", error.summary, error.detail);
-    words.iter().for_each(|word| assert!(text.contains(word), "the error does not say {word}: {text}"));
+    for word in words {
+        assert!(text.contains(word), "the error does not say {word}: {text}");
+    }
 }
 
 /// A table `t` with an `id` and a text.

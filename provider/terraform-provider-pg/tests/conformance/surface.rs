@@ -59,7 +59,8 @@ fn functions_answer_the_same_in_every_cli() {
             ("vector", Value::List(vec![Value::Number(Number::Infinity)]), Err("element 0")),
             ("vector", Value::unknown(), Ok("")),
         ] {
-            let answer = stage.session.call(name, &[argument.clone()]).await.map_err(|e| format!("{name}: {e}"))?;
+            let answer =
+                stage.session.call(name, std::slice::from_ref(&argument)).await.map_err(|e| format!("{name}: {e}"))?;
             match (answer, expected) {
                 (Ok(value), Ok("")) => assert!(value.is_unknown(), "what is not known yet is not asked"),
                 (Ok(value), Ok(text)) => assert_eq!(value.as_str(), Some(text)),

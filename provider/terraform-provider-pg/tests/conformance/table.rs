@@ -136,15 +136,14 @@ impl Table {
     pub(crate) fn write(&self, folder: &Path) {
         let rows: Vec<_> = self.objects().collect();
         let text = match self.rows_as {
-            RowsAs::JsonLines => rows.iter().map(|row| format!("{}\n", Cell::Object(row.clone()).json())).collect(),
+            RowsAs::JsonLines => lines(rows.iter().map(|row| Cell::Object(row.clone()).json().to_string())),
             RowsAs::Csv => {
                 let names: Vec<_> = self.columns.iter().filter(|c| self.in_csv(c)).map(|c| c.name).collect();
                 let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
                 let head = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",");
                 let cell = |row: &BTreeMap<String, Cell>, name: &str| row[name].csv().unwrap();
                 let line = |row| names.iter().map(|name| cell(row, name)).collect::<Vec<_>>().join(",");
-                let lines = std::iter::once(head).chain(rows.iter().map(line));
-                lines.map(|line| format!("{line}\n")).collect::<String>()
+                lines(std::iter::once(head).chain(rows.iter().map(line)))
             }
             _ => return,
         };
@@ -262,7 +261,7 @@ impl Table {
                 let bit = |bits: u32| bits & (1 << (i % 32)) != 0;
                 let vital = self.is_vital(column);
                 // A cell that is left out gets the default, which must then be there for one that cannot be null.
-                let free = !vital && !(csv && self.in_csv(column));
+                let free = !(vital || csv && self.in_csv(column));
                 if free && bit(row.omitted) || csv && !self.in_csv(column) {
                     return None;
                 }
@@ -296,6 +295,11 @@ impl Table {
         }
         self
     }
+}
+
+/// A text of these lines.
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| [line, "\n".to_owned()]).collect()
 }
 
 fn comment() -> impl Strategy<Value = Option<String>> {
@@ -444,13 +448,11 @@ impl Edit {
             return after;
         }
         match self {
-            Self::Nothing => {}
             Self::AddColumn(column) if before.columns.iter().all(|c| c.name != column.name) => {
                 after.columns.push(column.clone());
             }
-            Self::AddColumn(_) => {}
             Self::DropColumn(index) if at(index) >= before.keys => drop(after.columns.remove(at(index))),
-            Self::DropColumn(_) => {}
+            Self::Nothing | Self::AddColumn(_) | Self::DropColumn(_) => {}
             Self::Retype(index, to) => {
                 let column = &mut after.columns[at(index)];
                 let widens: Vec<_> = column.kind().widens.iter().map(|name| kind(name)).collect();

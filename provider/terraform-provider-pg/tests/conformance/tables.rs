@@ -83,7 +83,6 @@ fn tables_live_by_the_rules() {
                 turn => turn,
             };
             match turn {
-                Turn::Nothing => {}
                 Turn::WithoutRefresh => options.refresh = false,
                 Turn::Refreshed => {
                     if resource.refresh().await.map_err(|e| format!("refresh: {e}"))? {
@@ -113,7 +112,7 @@ fn tables_live_by_the_rules() {
                 Turn::Emptied if before.row_drift != Some("none") => {
                     stage.sql(&format!("delete from {}", before.sql_name())).await;
                 }
-                Turn::Lost | Turn::Emptied => {}
+                Turn::Nothing | Turn::Lost | Turn::Emptied => {}
             }
             let action =
                 change(stage, &mut resource, &table, veils, options).await.map_err(|e| format!("{edit:?}: {e}"))?;
