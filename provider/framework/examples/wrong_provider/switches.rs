@@ -41,8 +41,10 @@ switches! {
     "S10" Functions |_, answer| answer.functions.values_mut().for_each(same_names);
     "S11" Schema |_, answer| attribute(answer, "note", |note| note.name = "count".into());
     "S12" Schema |_, answer| rename(answer);
+    "S12" Metadata |_, answer| answer.data_sources.iter_mut().for_each(|data| data.type_name = "right_things".into());
     "S13" Schema |_, answer| answer.provider = None;
 
+    "S14" Metadata |_, answer| answer.data_sources.clear();
     "T1" Read |_, answer| fail(answer)?;
     "T2" Stop |_, answer| answer.error = "not now".into();
     "T3" Plan |_, answer| answer.deferred = Some(proto::Deferred { reason: 1 });

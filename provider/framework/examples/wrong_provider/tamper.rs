@@ -64,6 +64,7 @@ macro_rules! editable {
 
 editable! {
     edited {
+        Metadata get_metadata
         Schema get_provider_schema
         Identities get_resource_identity_schemas
         Validate validate_resource_config
@@ -82,7 +83,6 @@ editable! {
         Call call_function
     }
     passed_on {
-        get_metadata
         validate_provider_config
         validate_data_resource_config
         validate_ephemeral_resource_config

@@ -87,7 +87,7 @@ fn each_check_is_where_the_table_says() {
         let number = format!("\"{}\"", row[0]);
         let mut files: Vec<_> = sources(&folder)
             .into_iter()
-            .filter(|file| !file.ends_with("rule.rs") && !file.ends_with("agreement.rs"))
+            .filter(|file| !["rule.rs", "agreement.rs", "spoilt.rs", "vectors.rs"].iter().any(|it| file.ends_with(it)))
             .filter(|file| code(file).contains(&number))
             .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
             .collect();

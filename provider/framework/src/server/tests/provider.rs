@@ -337,6 +337,11 @@ impl Resource<Data> for Thing {
             let diagnostics = Diagnostic::error("Half done", "").into();
             return Err(ApplyFailure { state: Some(state), diagnostics });
         }
+        if self.world.is("A10 in a failed create") {
+            let identity = Value::object([("name", Value::unknown())]);
+            let state = Some(State { value, private: plan.private, identity });
+            return Err(ApplyFailure { state, diagnostics: Diagnostic::error("Half done", "").into() });
+        }
         if self.world.is("no reason") {
             return Err(ApplyFailure::default());
         }

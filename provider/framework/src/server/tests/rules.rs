@@ -92,6 +92,20 @@ async fn results_of_an_apply() {
 }
 
 #[tokio::test]
+async fn what_a_failed_apply_leaves() {
+    let host = Host::configured().await;
+    let config = a_thing(&json!({}));
+    let plan = host.plan(&Stored::default(), &config).await;
+    host.set_fault("A10 in a failed create");
+    let applied = host.apply(&Value::Null, &config, &plan).await;
+    let [failure, violation] = &applied.diagnostics[..] else { panic!("{:?}", applied.diagnostics) };
+    assert_eq!(failure.summary, "Half done");
+    assert!(violation.detail.contains("(rule A10)"), "{}", violation.detail);
+    assert_eq!(applied.new_identity, None);
+    assert_eq!(decode(applied.new_state.as_ref()).get("name").as_str(), Some("a"), "what is left is remembered");
+}
+
+#[tokio::test]
 async fn results_of_an_update() {
     let host = Host::configured().await;
     let stored = host.make(&Stored::default(), &a_thing(&json!({}))).await;

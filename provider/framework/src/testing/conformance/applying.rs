@@ -91,6 +91,40 @@ impl Resource {
         outcome.and_then(|told| released.map(|()| told))
     }
 
+    /// Carries out a replacement with `create_before_destroy`: the new object first, and then the old one goes by a plan of
+    /// its own, which is made at that moment.
+    pub async fn apply_create_before_destroy(
+        &mut self,
+        planned: &Planned,
+        config: &Value,
+    ) -> Result<Diagnostics, Trouble> {
+        let process = self.session.lease(Phase::Apply).await?;
+        self.kept = None;
+        let mut told = self.make(&process, planned, config).await?;
+        let made = self.kept.take();
+        self.kept.clone_from(&planned.before);
+        let outcome = self.remove_deposed(&process).await;
+        self.kept = made;
+        told.extend(outcome?);
+        process.release().await?;
+        Ok(told)
+    }
+
+    async fn remove_deposed(&mut self, process: &Process) -> Result<Diagnostics, Trouble> {
+        let prior = self.upgrade_kept(process).await?;
+        let answer = self.destroying(process, Phase::Apply, &prior).await?;
+        let change = Change {
+            prior: &prior,
+            planned: &Value::Null,
+            config: &Value::Null,
+            private: &answer.private,
+            identity: &answer.identity,
+        };
+        let mut told = answer.warnings.clone();
+        told.extend(self.change(process, Action::Delete, change).await?);
+        Ok(told)
+    }
+
     async fn carry_out(&mut self, process: &Process, planned: Planned, config: &Value) -> Result<Diagnostics, Trouble> {
         // The plan file holds the state that the refresh found.
         self.kept.clone_from(&planned.before);

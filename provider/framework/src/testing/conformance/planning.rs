@@ -248,7 +248,7 @@ impl Resource {
         Ok(answer)
     }
 
-    async fn destroying(&self, process: &Process, phase: Phase, prior: &Live) -> Result<Answer, Trouble> {
+    pub(super) async fn destroying(&self, process: &Process, phase: Phase, prior: &Live) -> Result<Answer, Trouble> {
         let nothing = Answer {
             value: Value::Null,
             replace: Vec::new(),

@@ -72,6 +72,7 @@ pub const RULES: &[Rule] = &[
     both("S11", "Write-only attributes are not computed, and no root attribute has a name of the language."),
     neither("S12", "All types begin with the provider's name."),
     both("S13", "The provider block has a schema, and each schema has a block."),
+    neither("S14", "GetMetadata names what the schemas describe, with the same capabilities."),
     both("W1", "An object has every attribute of its schema, each once, and no other."),
     both("W2", "Each value has the type that the schema says."),
     both("W5", "Unknown values are extensions of one byte, or of kind 12 with at most 1024 bytes."),

@@ -16,7 +16,6 @@ use crate::value::Value;
 use super::super::{Host, Launch};
 use super::flavour::Flavour;
 use super::process::{Lease, Phase, Process, Trace, call};
-use super::resource::Resource;
 use super::rule;
 use super::schema_rules;
 use super::shape::Shape;
@@ -112,11 +111,6 @@ impl Session {
     /// What each process so far was asked, by the names that the requests have in Rust.
     pub fn requests(&self) -> Vec<Vec<&'static str>> {
         self.inner.trace.requests()
-    }
-
-    /// A resource of a type, which does not exist yet.
-    pub fn resource(&self, type_name: &str) -> Result<Resource, Trouble> {
-        Resource::new(self.clone(), type_name)
     }
 
     /// Asks what runs in the shared process to end.
@@ -229,6 +223,8 @@ async fn describe(process: &Process, flavour: &Flavour, as_the_cli: bool) -> Res
     let mut findings = Findings::of("get_provider_schema");
     let told = told::read(response.diagnostics.clone(), None, &mut findings);
     schema_rules::provider(&response, &mut findings);
+    let metadata = call!(process, get_metadata, proto::get_metadata::Request {})?;
+    schema_rules::metadata(&metadata, &response, &mut findings);
     let functions = call!(process, get_functions, proto::get_functions::Request {})?;
     if functions.functions != response.functions {
         findings.whole("C4", "GetFunctions gives other functions");
