@@ -7,11 +7,16 @@
 
 mod aliases;
 mod concurrency;
+mod crash;
 mod data;
 mod demo;
 mod drift;
+mod ephemeral;
 mod faults;
+mod functions;
 mod import;
+mod messages;
+mod moved;
 mod provider_config;
 mod quickstart;
 mod replace;

@@ -35,11 +35,15 @@ impl TestDatabase {
     /// Creates a database on the server of that major version (15 has no pgvector). The test fails with the line that
     /// helps when there is no such server.
     pub async fn new(major: u32) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let variable = format!("TESTBED_PG{major}");
         let address = std::env::var(&variable).unwrap_or_else(|_| panic!("{}", no_server(major)));
-        let Address { host, port, user, password } =
-            Address::parse(&address).unwrap_or_else(|e| panic!("{variable}: {e}"));
+        Self::on_server(&Address::parse(&address).unwrap_or_else(|e| panic!("{variable}: {e}")), major).await
+    }
+
+    /// Creates a database on this server.
+    pub async fn on_server(address: &Address, major: u32) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Address { host, port, user, password } = address.clone();
         let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let this = Self { host, port, user, password, name, major, owned: true };
         this.on("postgres", &format!("create database {}", this.name)).await;
@@ -56,6 +60,11 @@ impl TestDatabase {
     /// Runs statements and returns the rows as `psql -At` prints them. Panics when one fails.
     pub async fn query(&self, sql: &str) -> String {
         self.on(&self.name, sql).await
+    }
+
+    /// Runs statements like [`TestDatabase::query`], and says so when one fails.
+    pub async fn try_query(&self, sql: &str) -> crate::Result<String> {
+        run(&self.address(), &self.name, sql).await
     }
 
     /// The connection string of the database.

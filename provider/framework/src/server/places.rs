@@ -1,13 +1,17 @@
 //! Where a diagnostic points: to an attribute that the schema has, or to the last one on the way there (rule G1).
 //!
-//! A set's elements have no addresses, and a path with a wrong step shows the user no line at all.
+//! A set's elements have no addresses, and a path with a wrong step shows the user no line at all. Nor do the CLIs follow a
+//! path further than to one element of an attribute's expression: for what is deeper they show the first line of the block,
+//! or that of an attribute of the block that happens to have the name of the last step.
 //!
-//! **Invariant:** what leads somewhere stays as it is.
+//! **Invariant:** a path leads somewhere, and to a line that the CLIs find; where it had to be cut off, the text says the
+//! whole of it.
 
 use tfplugin_proto::tfplugin6 as proto;
 
 use proto::attribute_path::step::Selector;
 
+use crate::path::{Path, Step};
 use crate::provider::Provider;
 use crate::schema::{Attribute, Kind, Nesting};
 use crate::types::Type;
@@ -48,8 +52,36 @@ pub(super) fn fit(attributes: &[Attribute], diagnostics: &mut [proto::Diagnostic
         path.steps.truncate(good);
         if path.steps.is_empty() {
             diagnostic.attribute = None;
+            continue;
+        }
+        let full = text(path);
+        if good > FOLLOWED && !diagnostic.detail.contains(&full) {
+            let gap = if diagnostic.detail.is_empty() { "" } else { "\n\n" };
+            diagnostic.detail = format!("{}{gap}Where: {full}", diagnostic.detail);
+        }
+        path.steps.truncate(FOLLOWED);
+        // An attribute of an object is only looked for when it is given as an element.
+        if let [_, step] = &mut path.steps[..]
+            && let Some(Selector::AttributeName(name)) = &step.selector
+        {
+            step.selector = Some(Selector::ElementKeyString(name.clone()));
         }
     }
+}
+
+/// How many steps the CLIs follow: to an attribute, and to one element of its expression.
+const FOLLOWED: usize = 2;
+
+/// The path as an expression of the configuration.
+fn text(path: &proto::AttributePath) -> String {
+    let step = |step: &proto::attribute_path::Step| {
+        Some(match step.selector.as_ref()? {
+            Selector::AttributeName(name) => Step::Attribute(name.clone()),
+            Selector::ElementKeyString(key) => Step::Key(key.clone()),
+            Selector::ElementKeyInt(index) => Step::Index(*index),
+        })
+    };
+    Path(path.steps.iter().filter_map(step).collect()).to_string()
 }
 
 /// How many of the steps from an object on lead somewhere.
@@ -86,7 +118,6 @@ fn good_steps_in(ty: &Type, steps: &[&Selector]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::path::Path;
     use crate::schema::Mode;
     use crate::wire;
 
@@ -115,9 +146,10 @@ mod tests {
             (Path::root("list").index(1), Path::root("list").index(1)),
             (Path::root("list").key("k"), Path::root("list")),
             (Path::root("set").index(0), Path::root("set")),
-            (any.clone(), any),
+            (any, Path::root("any").index(1)),
             (Path::root("pair").index(1), Path::root("pair")),
-            (Path::root("one").attribute("a"), Path::root("one").attribute("a")),
+            (Path::root("one").attribute("a"), Path::root("one").key("a")),
+            (Path::root("many").key("k").attribute("a"), Path::root("many").key("k")),
             (Path::root("one").attribute("b"), Path::root("one")),
             (Path::root("many").key("k").attribute("b"), Path::root("many").key("k")),
             (Path::root("bag").index(0).attribute("a"), Path::root("bag")),
@@ -126,6 +158,25 @@ mod tests {
             fit(&attributes, &mut told);
             let expected = Some(wire::path(&expected)).filter(|path| !path.steps.is_empty());
             assert_eq!(told[0].attribute, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_said() {
+        let nested = vec![Attribute::new("type", Type::String, Mode::Optional, "")];
+        let attributes = [Attribute::nested("columns", Nesting::Map, nested, Mode::Optional, "")];
+        let columns = || Path::root("columns").key("a b");
+        for (at, detail, expected) in [
+            (columns(), "d", "d"),
+            (columns().attribute("type"), "d", "d\n\nWhere: columns[\"a b\"].type"),
+            (columns().attribute("type"), "", "Where: columns[\"a b\"].type"),
+            (columns().attribute("type"), "columns[\"a b\"].type is no type.", "columns[\"a b\"].type is no type."),
+        ] {
+            let attribute = Some(wire::path(&at));
+            let mut told = [proto::Diagnostic { attribute, detail: detail.to_owned(), ..Default::default() }];
+            fit(&attributes, &mut told);
+            assert_eq!(told[0].detail, expected);
+            assert_eq!(told[0].attribute, Some(wire::path(&columns())));
         }
     }
 }

@@ -13,6 +13,10 @@ use tfplugin_proto::tfplugin6::{DynamicValue, configure_provider, read_data_sour
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
+/// What a read says that was told to stop.
+pub(crate) const AS_ASKED: &str =
+    "Stopped: As asked.\n\nThe run was stopped, and this with it. Plan again to see what is left to do.";
+
 /// The tiny provider, built beside this test.
 pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();

@@ -7,6 +7,7 @@ use crate::path::Path;
 use crate::value::Value;
 
 use super::shape::{Held, Members, objects, step};
+use super::told::line;
 use super::trouble::Findings;
 
 /// Checks that the errors name each attribute that must not be as it is configured.
@@ -14,7 +15,10 @@ use super::trouble::Findings;
 pub(super) fn check(members: &Members, config: &Value, write_only: bool, told: &Diagnostics, findings: &mut Findings) {
     let mut faults = Vec::new();
     collect(members, config, write_only, &Path::default(), &mut faults);
-    let blamed = |path: &Path| told.0.iter().any(|told| told.severity == Severity::Error && told.path == *path);
+    let blamed = |path: &Path| {
+        let line = line(path);
+        told.0.iter().any(|told| told.severity == Severity::Error && (told.path == *path || told.path == line))
+    };
     let missed: Vec<_> = faults.iter().filter(|(_, path, _)| !blamed(path)).collect();
     // All of several errors are told; when only some are, it is this rule and not the one of the fault.
     let some_told = missed.len() < faults.len() || told.has_error();
@@ -26,6 +30,8 @@ pub(super) fn check(members: &Members, config: &Value, write_only: bool, told: &
 type Fault = (&'static str, Path, &'static str);
 
 fn collect(members: &Members, config: &Value, write_only: bool, path: &Path, faults: &mut Vec<Fault>) {
+    // What is not known yet may still become all that it should.
+    let Value::Map(_) = config else { return };
     for (name, member) in members {
         let (value, path) = (config.get(name), path.clone().attribute(name));
         if member.required && value.is_null() {
