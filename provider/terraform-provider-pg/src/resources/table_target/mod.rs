@@ -9,6 +9,7 @@ pub mod schema;
 
 use async_trait::async_trait;
 use pg_connector::catalog::RelationKind;
+use pg_connector::rows::Ledger;
 use pg_connector::table::{self, Applied, Look, Seen, TableChange};
 use pg_connector::{Error, TableName};
 use tfplugin::{
@@ -181,7 +182,10 @@ impl Resource<Data> for TableTarget {
 
     async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
         let database = diagnostics::database(context)?;
-        let memory = Memory::from_private(private)?;
+        let mut memory = Memory::from_private(private)?;
+        if memory.declared.is_none() && !prior.get("rows_file").is_null() {
+            memory.ledger = sole_ledger(context, prior).await?;
+        }
         let consent = memory.force_destroy.unwrap_or_else(|| prior.get("force_destroy").as_bool() == Some(true));
         let drop = plan::table_drop(prior, &memory, consent)?;
         let warnings = table::drop(database, &diagnostics::scope(context), &drop).await.map_err(|e| one(&e))?;
@@ -262,6 +266,14 @@ fn state_after(plan: Plan, change: TableChange, applied: &Applied, steps: Value)
     let mut private = plan.private;
     Memory::after(applied, change.desired).write(&mut private);
     State { value, private, identity: identity(&name) }
+}
+
+/// The ledger of a table whose bookkeeping is lost: of a tainted one, the CLI hands on the attributes alone.
+async fn sole_ledger(context: &Context<Data>, prior: &Value) -> Result<Option<Ledger>, Diagnostics> {
+    let Some(name) = model::table_name(prior) else { return Ok(None) };
+    let database = diagnostics::database(context)?;
+    let seen = table::read(database, &diagnostics::scope(context), &name, Look::Ledger).await.map_err(|e| one(&e))?;
+    Ok(seen.and_then(|seen| seen.ledger))
 }
 
 /// What an import knows before the first read.
