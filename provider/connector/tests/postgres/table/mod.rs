@@ -4,6 +4,7 @@ mod edits;
 mod hazards;
 mod refusals;
 mod together;
+mod types;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
