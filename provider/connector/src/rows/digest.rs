@@ -14,7 +14,7 @@ pub(super) use super::sums::Sums;
 
 use super::steps::{nonempty, qualified, same_columns};
 use super::value::hex;
-use super::{Cell, DeclaredRows, Ledger, Owned, RowGroup, key, pinned};
+use super::{Cell, DeclaredRows, Ledger, Others, Owned, RowGroup, key, pinned};
 use crate::error::Error;
 use crate::name::{quote_ident, quote_idents};
 use crate::pg_type::PgType;
@@ -168,9 +168,46 @@ pub(super) async fn count_others(
     condition: &str,
 ) -> Result<u64, Error> {
     let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
+    let row = others(client, table, owned, (condition, "count(*)"), &pinned::FIXED).await?;
+    let count: i64 = row.try_get(0).map_err(failed)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+pub(super) async fn find_others(
+    client: &impl GenericClient,
+    table: &TableSpec,
+    owned: Option<&Owned>,
+    condition: &str,
+    shown: &[&str],
+) -> Result<Others, Error> {
+    let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
+    let keys = table.primary_key.iter().map(|name| format!("t.{}::text", quote_ident(name)));
+    let texts = keys.chain(shown.iter().map(|&text| text.to_owned())).collect::<Vec<_>>().join(", ");
+    // What the condition converts is converted as a statement of the session itself would do it.
+    let settings: &[(&str, &str)] = match key::kinds(table).iter().all(key::is_read_alike) {
+        true => &[],
+        false => &pinned::FIXED,
+    };
+    let select = format!("count(*), min(array[{texts}]::text[])");
+    let row = others(client, table, owned, (condition, &select), settings).await?;
+    let count: i64 = row.try_get(0).map_err(failed)?;
+    let first: Option<Vec<Option<String>>> = row.try_get(1).map_err(failed)?;
+    let texts: Vec<String> = first.into_iter().flatten().map(Option::unwrap_or_default).collect();
+    Ok(Others { count: u64::try_from(count).unwrap_or_default(), first: texts })
+}
+
+/// Selects from the rows that fulfil a condition and are not ours.
+async fn others(
+    client: &impl GenericClient,
+    table: &TableSpec,
+    owned: Option<&Owned>,
+    (condition, select): (&str, &str),
+    settings: &[(&str, &str)],
+) -> Result<tokio_postgres::Row, Error> {
+    let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
     let live = live_columns(client, table).await.map_err(failed)?;
     let known = table.primary_key.iter().all(|name| live.contains_key(name)) && retyped_key(table, &live).is_none();
-    let mut sql = format!("select count(*) from {} as t where {condition}", table.name);
+    let mut sql = format!("select {select} from {} as t where {condition}", table.name);
     let keys = match owned.filter(|_| known) {
         None => None,
         Some(Owned::Ledger(ledger)) => Some(Keys::of_ledger(table, ledger)),
@@ -183,11 +220,10 @@ pub(super) async fn count_others(
         sql = format!("{sql} and not exists (select from {} where {})", keys.relation, same_key(table));
     }
     let parameters = keys.as_ref().map(Keys::parameters).unwrap_or_default();
-    let former = pinned::pin(client, &pinned::FIXED).await.map_err(failed)?;
+    let former = pinned::pin(client, settings).await.map_err(failed)?;
     let row = client.query_typed_one(&sql, &parameters).await.map_err(|error| failed(error).statement(&*sql))?;
     pinned::restore(client, former).await.map_err(failed)?;
-    let count: i64 = row.try_get(0).map_err(failed)?;
-    Ok(u64::try_from(count).unwrap_or_default())
+    Ok(row)
 }
 
 fn same_key(table: &TableSpec) -> String {

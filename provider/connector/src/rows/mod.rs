@@ -353,3 +353,24 @@ pub(crate) async fn count_others(
 ) -> Result<u64, Error> {
     digest::count_others(client, table, rows, condition).await
 }
+
+/// Rows that fulfil a condition and are not ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Others {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// Of the first one, the key and then what was asked for, as text; empty when there is none.
+    pub(crate) first: Vec<String>,
+}
+
+/// The rows of the table that fulfil the condition (on the alias `t`) and are not among these, with the first of them as an
+/// example: its key and these expressions on it. What a condition converts is converted under the session's own settings.
+pub(crate) async fn find_others(
+    client: &impl tokio_postgres::GenericClient,
+    table: &TableSpec,
+    rows: Option<&Owned>,
+    condition: &str,
+    shown: &[&str],
+) -> Result<Others, Error> {
+    digest::find_others(client, table, rows, condition, shown).await
+}

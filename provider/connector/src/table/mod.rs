@@ -13,6 +13,7 @@ mod drop;
 mod explain;
 mod fellows;
 mod hazards;
+mod kept;
 mod loss;
 mod online;
 mod probe;
