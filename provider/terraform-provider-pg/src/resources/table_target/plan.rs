@@ -40,7 +40,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if let Some(spec) = &desired {
         let faults = spec.faults();
         if !faults.is_empty() {
-            return diagnostics::errors(&faults, &model::path);
+            return diagnostics::errors(&faults, &inferred::path(request.config));
         }
     }
     let rows = match declared_rows::declared(request.config, desired.as_ref(), &files(context)).await {
@@ -66,7 +66,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
 
     let decided = table::plan(&change);
     if !decided.refusals.is_empty() {
-        return diagnostics::errors(&decided.refusals, &model::path);
+        return diagnostics::errors(&decided.refusals, &inferred::path(request.config));
     }
     let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
     plan.value.set("steps", request.prior.get("steps").clone());
