@@ -77,7 +77,7 @@ fn what_is_no_single_type_is_refused_before_anything_is_asked_of_the_server() {
             );
             w.configure(&tf);
             // Each error points at its column.
-            w.tf(&["validate"]).failed_with(&["a = { type = ", "b = { type = "]);
+            w.tf(&["validate"]).failed_with(&["columns[\"a\"].type: ", "columns[\"b\"].type: ", "Write "]);
         }
         w.apply_fails(&table("a nowhere.mood; b int", ""), &["knows no type nowhere.mood", "Nothing was written"]);
         w.apply_fails(&table("a int; b mood", ""), &["knows no type mood", "column b"]);
@@ -102,14 +102,17 @@ fn what_pydantic_and_schemars_print_becomes_a_table() {
         w.apply(&told(pydantic, overrides));
         let made = shape(w, "t");
         assert!(made.starts_with("id bigint!, big bigint!, name text!"), "{made}");
-        for column in ["emb vector(3)!", "three halfvec(3)!", "color text", "dec numeric!", "net cidr!", "inner2 jsonb,"] {
+        for column in
+            ["emb vector(3)!", "three halfvec(3)!", "color text", "dec numeric!", "net cidr!", "inner2 jsonb,"]
+        {
             assert!(made.contains(column), "{column}: {made}");
         }
         w.destroy();
         let schemars = include_str!("../provider/connector/tests/fixtures/schemars.json").replace("\"i64_\"", "\"id\"");
         w.apply(&told(&schemars, "arr = { vector = { dimension = 3 } }"));
         let made = shape(w, "t");
-        for column in ["id bigint!", "arr vector(3)!", "u64_ numeric!", "skipped integer,", "t time without time zone!"] {
+        for column in ["id bigint!", "arr vector(3)!", "u64_ numeric!", "skipped integer,", "t time without time zone!"]
+        {
             assert!(made.contains(column), "{column}: {made}");
         }
     });
@@ -134,7 +137,11 @@ fn a_schema_that_cannot_be_read_says_where() {
                 "a = { vector = { dimension = 3, dtype = \"int8\" } }",
                 &["int8", "float32", "float16"],
             ),
-            (property("{\"type\":\"array\"}"), "a = { vector = { dimension = 20000 } }", &["20000 dimensions", "16000"]),
+            (
+                property("{\"type\":\"array\"}"),
+                "a = { vector = { dimension = 20000 } }",
+                &["20000 dimensions", "16000"],
+            ),
             (property("{\"type\":\"array\"}"), "a = { type = \"int; drop table x\" }", &["int; drop table x"]),
             (property("{\"type\":\"array\"}"), "id = { nullable = true }", &["primary key", "cannot be null"]),
         ] {

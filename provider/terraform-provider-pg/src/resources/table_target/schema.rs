@@ -244,8 +244,9 @@ fn row_drift(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 
 fn column_type(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     if let Some(Err(fault)) = value.as_str().map(PgType::parse) {
-        diagnostics
-            .push(Diagnostic::error("Invalid column type", format!("{path}: {}.", fault.message)).at(path.clone()));
+        let advice = fault.advice.map(|advice| format!("\n\n{advice}")).unwrap_or_default();
+        let detail = format!("{path}: {}.{advice}", fault.message);
+        diagnostics.push(Diagnostic::error("Invalid column type", detail).at(path.clone()));
     }
 }
 
