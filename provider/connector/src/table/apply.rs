@@ -17,7 +17,7 @@ use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
 use crate::pg_type::PgType;
-use crate::rows::{self, Declared, Ledger, Owned, RowChange, RowOutcome};
+use crate::rows::{self, Counted, Declared, Ledger, Owned, RowChange, RowOutcome};
 use crate::spec::ColumnSpec;
 
 /// See [`super::apply`].
@@ -121,7 +121,7 @@ async fn once(
         known => known,
     };
     transaction.commit().await.map_err(|error| Error::postgres(&*doing, &error))?;
-    warnings.extend(adopted(change, &rows));
+    warnings.extend(remarks(change, &rows));
     Ok(Applied { observed, rows_digest, ledger, rows, warnings })
 }
 
@@ -318,22 +318,38 @@ async fn is_known(transaction: &Transaction<'_>, spelled: &str, doing: &str) -> 
     known.and_then(|row| row.try_get(0)).map_err(|error| Error::postgres(doing, &error))
 }
 
-/// Rows that were there, were the same and count as ours from now on.
-fn adopted(change: &TableChange, rows: &RowOutcome) -> Option<Warning> {
-    if rows.adopted == 0 {
-        return None;
-    }
-    let mut named: Vec<String> = rows.adopted_keys.iter().map(|key| format!("({key})")).collect();
-    if rows.adopted > named.len() as u64 {
-        named.push(format!("{} more", rows.adopted - named.len() as u64));
-    }
-    Some(Warning {
-        summary: "Rows were there already",
-        detail: format!(
-            "{} held these rows exactly as they are declared. They count as declared here from now on, so they are \
-             deleted when they are no longer declared: {}.",
-            change.desired.name,
-            named.join(", ")
+/// What the user should know of the rows that were written.
+fn remarks(change: &TableChange, rows: &RowOutcome) -> Vec<Warning> {
+    let name = &change.desired.name;
+    let mut warnings = Vec::new();
+    let mut remark = |rows: &Counted, summary: &'static str, what: String| {
+        if rows.count > 0 {
+            warnings.push(Warning { summary, detail: format!("{what}: {}.", rows.named()) });
+        }
+    };
+    remark(
+        &rows.adopted,
+        "Rows were there already",
+        format!(
+            "{name} held these rows exactly as they are declared. They count as declared here from now on, so they are \
+             deleted when they are no longer declared"
         ),
-    })
+    );
+    remark(
+        &rows.altered,
+        "Rows are not as they are declared",
+        format!(
+            "A trigger, a rule or a cascading reference of {name} changed these rows after they were written. They are \
+             left as they are now, and written again whenever rows of the table change"
+        ),
+    );
+    remark(
+        &rows.kept,
+        "Rows were not deleted",
+        format!(
+            "A trigger or a rule of {name} kept these rows, which are no longer declared, from being deleted. They do not \
+             count as declared here any more"
+        ),
+    );
+    warnings
 }

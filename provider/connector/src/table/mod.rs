@@ -17,6 +17,7 @@ mod kept;
 mod loss;
 mod online;
 mod probe;
+mod read;
 mod render;
 mod script;
 mod shared;
@@ -167,7 +168,7 @@ pub struct Seen {
 
 /// Reads a table and what is to be known of our rows in it.
 pub async fn read(database: &Database, scope: &Scope, name: &TableName, look: Look<'_>) -> Result<Option<Seen>, Error> {
-    veto::read(database, scope, name, look).await
+    read::read(database, scope, name, look).await
 }
 
 /// Makes the change: all of it or nothing. `digest_rows` says whether to take the server's digest of our rows.

@@ -9,7 +9,7 @@ use super::kept::Unkept;
 use super::loss::{self, Loss, rows_shown};
 use super::script::{Kind, Script};
 use super::transaction::{self, observe};
-use super::{Look, Seen, TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
+use super::{TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session};
 use crate::error::{Blame, Error};
@@ -85,7 +85,7 @@ async fn before_change(
     explain: &(dyn Fn(Error) -> Vec<Error> + Sync),
 ) -> Result<Vec<Warning>, Vec<Error>> {
     let desired = &change.desired;
-    let removed = removed_rows(transaction, change, script, live).await.map_err(explain)?;
+    let removed = changed_rows(transaction, change, script, live).await.map_err(explain)?;
     if desired.managed_by == ManagedBy::User {
         return Ok(removed);
     }
@@ -120,8 +120,8 @@ async fn before_change(
     Ok(warnings)
 }
 
-/// Rows that a file no longer has do not show in the plan otherwise.
-async fn removed_rows(
+/// What becomes of the rows of a file does not show in the plan otherwise.
+async fn changed_rows(
     transaction: &Transaction<'_>,
     change: &TableChange,
     script: &Script<'_>,
@@ -140,33 +140,33 @@ async fn removed_rows(
         server_digest: None,
     };
     let counted = rows::counts(transaction, &rows).await?;
-    Ok(counted
-        .filter(|counts| counts.deleted > 0)
-        .map(|counts| deleted(&change.desired.name, &counts))
-        .into_iter()
-        .collect())
+    Ok(counted.and_then(|counts| row_changes(&change.desired.name, &counts)).into_iter().collect())
 }
 
-fn deleted(name: &TableName, counts: &rows::RowCounts) -> Warning {
-    let also = match (counts.inserted, counts.updated) {
-        (Some(inserted), Some(updated)) => {
-            format!(" {} inserted and {} updated.", is_or_are(inserted), is_or_are(updated))
-        }
-        _ => String::new(),
-    };
-    Warning {
+fn row_changes(name: &TableName, counts: &rows::RowCounts) -> Option<Warning> {
+    let other: Vec<(u64, &str)> = [(counts.inserted, "inserted"), (counts.updated, "updated")]
+        .into_iter()
+        .filter_map(|(count, verb)| Some((count?, verb)))
+        .collect();
+    if counts.deleted == 0 {
+        let said: Vec<String> = other.iter().filter(|(count, _)| *count > 0).map(|(n, verb)| becomes(*n, verb)).collect();
+        let detail = format!("In {name}, {}.", said.join(" and "));
+        return (!said.is_empty()).then_some(Warning { summary: "Rows of the file are written", detail });
+    }
+    let is = if counts.deleted == 1 { "is" } else { "are" };
+    let said: Vec<String> = other.iter().map(|(count, verb)| becomes(*count, verb)).collect();
+    let also = if said.is_empty() { String::new() } else { format!(" {}.", said.join(" and ")) };
+    Some(Warning {
         summary: "Declared rows are deleted",
         detail: format!(
-            "{} that came from rows_file and {} no longer declared {} deleted from {name}.{also}",
-            rows_shown(counts.deleted),
-            if counts.deleted == 1 { "is" } else { "are" },
-            if counts.deleted == 1 { "is" } else { "are" },
+            "{} that came from rows_file and {is} no longer declared {is} deleted from {name}.{also}",
+            rows_shown(counts.deleted)
         ),
-    }
+    })
 }
 
-fn is_or_are(count: u64) -> String {
-    format!("{} {}", rows_shown(count), if count == 1 { "is" } else { "are" })
+fn becomes(count: u64, verb: &str) -> String {
+    format!("{} {} {verb}", rows_shown(count), if count == 1 { "is" } else { "are" })
 }
 
 /// Data in columns that are dropped, what stands on them, and values that a new type would change: errors, or with consent
@@ -292,7 +292,18 @@ pub(super) async fn veto_drop(
     drop: &TableDrop,
 ) -> Result<Vec<Warning>, Vec<Error>> {
     if drop.declared.managed_by == ManagedBy::User {
-        return Ok(Vec::new());
+        let rows = drop.owned.as_ref().map_or(0, Owned::count);
+        let detail = || {
+            format!(
+                "{} that {} declared here {} deleted from {}. The table stays, since it is not managed here.",
+                rows_shown(rows),
+                if rows == 1 { "is" } else { "are" },
+                if rows == 1 { "is" } else { "are" },
+                drop.declared.name
+            )
+        };
+        let warning = (rows > 0).then(|| Warning { summary: "Declared rows are deleted", detail: detail() });
+        return Ok(warning.into_iter().collect());
     }
     let explain = |error: Error| vec![scope.explain(error)];
     let mut session = database.connect(scope).await.map_err(|error| vec![error])?;
@@ -330,39 +341,8 @@ fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error>
     Err(Error::new(doing, message).advice(CONSENT_FIRST).blame(Blame::Attribute("force_destroy")))
 }
 
-/// See [`super::read`].
-pub(super) async fn read(
-    database: &Database,
-    scope: &Scope,
-    name: &TableName,
-    look: Look<'_>,
-) -> Result<Option<Seen>, Error> {
-    let mut session = database.connect(scope).await?;
-    let reading = async {
-        let transaction = looking(&mut session).await?;
-        let Some(observed) = observe(&transaction, name, &format!("read table {name}")).await? else { return Ok(None) };
-        let mut seen = Seen { observed, rows_digest: None, ledger: None };
-        if !seen.observed.kind.is_table() {
-            return Ok(Some(seen));
-        }
-        match look {
-            Look::Table => {}
-            Look::Rows { table, owned, digest } => {
-                let owned = rows::believed(&transaction, name, seen.observed.oid, Some(owned)).await?;
-                seen.ledger = owned.and_then(Owned::ledger).cloned();
-                if let Some(owned) = owned.filter(|_| digest) {
-                    seen.rows_digest = Some(rows::digest(&transaction, table, owned).await?);
-                }
-            }
-            Look::Ledger => seen.ledger = rows::ledger::sole(&transaction, name, seen.observed.oid).await?,
-        }
-        Ok(Some(seen))
-    };
-    reading.await.map_err(|error| scope.explain(error))
-}
-
 /// A transaction that cannot write.
-async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
+pub(super) async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
     let transaction = session.begin().await?;
     transaction
         .batch_execute("set transaction isolation level repeatable read, read only")
