@@ -144,6 +144,12 @@ fn a_schema_that_cannot_be_read_says_where() {
             ),
             (property("{\"type\":\"array\"}"), "a = { type = \"int; drop table x\" }", &["int; drop table x"]),
             (property("{\"type\":\"array\"}"), "id = { nullable = true }", &["primary key", "cannot be null"]),
+            (
+                property("{\"type\":\"array\"}"),
+                "a = { type = \"text\", vector = { dimension = 3 } }",
+                &["Column \"a\"", "type or vector, not both"],
+            ),
+            (property("true").replace("\"a\"", &format!("{:?}", "x".repeat(64))), "", &["64 bytes", "63"]),
         ] {
             w.configure(&told(&schema, overrides));
             let errors = w.tf(&["validate"]).failed_with(words).errors();

@@ -69,16 +69,9 @@ async fn run(args: &[String]) -> Result<(), String> {
         let written = applied.rows.deleted + applied.rows.updated + applied.rows.inserted;
         let refresh = start.elapsed();
         let mut out = std::io::stdout().lock();
-        writeln!(
-            out,
-            "{} {} {} {} {written}",
-            read.as_millis(),
-            apply.as_millis(),
-            refresh.as_millis(),
-            peak()?
-        )
-        .and_then(|()| out.flush())
-        .map_err(|error| error.to_string())?;
+        writeln!(out, "{} {} {} {} {written}", read.as_millis(), apply.as_millis(), refresh.as_millis(), peak()?)
+            .and_then(|()| out.flush())
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }

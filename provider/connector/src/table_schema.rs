@@ -100,7 +100,7 @@ mod tests {
     #[expect(dead_code, reason = "only its shape counts")]
     struct Inner {
         a: i32,
-        children: Vec<Inner>,
+        children: Vec<Self>,
     }
 
     #[derive(JsonSchema)]

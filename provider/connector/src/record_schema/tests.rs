@@ -92,7 +92,7 @@ fn every_column_of_the_fixtures_has_a_type_that_every_server_has() {
 
 #[test]
 fn forms_that_are_written_by_hand() {
-    let defs = r##""$defs":{"N":{"type":"number"},"S":{"type":"string","nullable":true}}"##;
+    let defs = r#""$defs":{"N":{"type":"number"},"S":{"type":"string","nullable":true}}"#;
     for (property, column) in [
         (r#"{"type":"integer","allOf":[{"minimum":0}]}"#, "bigint!"),
         (r#"{"allOf":[{"type":"integer"},{"minimum":0}]}"#, "jsonb!"),
