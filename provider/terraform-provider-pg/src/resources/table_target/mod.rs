@@ -69,7 +69,7 @@ impl Resource<Data> for TableTarget {
         if let Some(spec) = &spec {
             let faults = spec.faults();
             if !faults.is_empty() {
-                diagnostics.extend(diagnostics::errors(&faults, &model::path));
+                diagnostics.extend(diagnostics::errors(&faults, &inferred::path(config)));
                 return;
             }
         }
@@ -234,7 +234,7 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
     let change = TableChange { create_vector_extension: extension, ..change };
     let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
         .await
-        .map_err(|error| ApplyFailure::from(one(&error)))?;
+        .map_err(|error| ApplyFailure::from(Diagnostics::from(diagnostics::error(&error, &inferred::path(config)))))?;
     for warning in &applied.warnings {
         context.warn(diagnostics::warning(warning));
     }

@@ -41,7 +41,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if let Some(spec) = &desired {
         let faults = spec.faults();
         if !faults.is_empty() {
-            return diagnostics::errors(&faults, &model::path);
+            return diagnostics::errors(&faults, &inferred::path(request.config));
         }
     }
     let rows = match declared_rows::declared(request.config, desired.as_ref(), &files(context)).await {
@@ -67,7 +67,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
 
     let decided = table::plan(&change);
     if !decided.refusals.is_empty() {
-        return diagnostics::errors(&decided.refusals, &model::path);
+        return diagnostics::errors(&decided.refusals, &inferred::path(request.config));
     }
     if creating && memory.declared.as_ref().is_some_and(|before| is_left_to_nobody(before, &change.desired)) {
         return nobody_makes_it(&change.desired.name).into();

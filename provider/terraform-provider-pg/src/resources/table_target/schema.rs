@@ -53,8 +53,10 @@ pub fn schema() -> Schema {
                 "record_schema",
                 Type::String,
                 Mode::Optional,
-                "A JSON Schema of one record, as schemars or Pydantic print it; the columns are inferred from it. \
-                 Conflicts with `columns`.",
+                "A JSON Schema of one record, as schemars or Pydantic (`model_json_schema()`) print it; the columns are \
+                 inferred from it, and what it does not say exactly becomes `jsonb`. A property that is not required and \
+                 has no default, or that allows null, is nullable. References are followed within the text. Conflicts \
+                 with `columns`.",
             ),
             column_overrides(),
             Attribute::new(
@@ -199,7 +201,12 @@ fn column_overrides() -> Attribute {
                 "vector",
                 Nesting::Single,
                 vec![
-                    Attribute::new("dimension", Type::Number, Mode::Required, "The number of dimensions."),
+                    Attribute::new(
+                        "dimension",
+                        Type::Number,
+                        Mode::Required,
+                        "The number of dimensions, at most 16,000.",
+                    ),
                     Attribute::new(
                         "dtype",
                         Type::String,
@@ -208,7 +215,7 @@ fn column_overrides() -> Attribute {
                     ),
                 ],
                 Mode::Optional,
-                "Makes the column a vector. Conflicts with `type`.",
+                "Makes the column, which must be an array of numbers, a vector. Conflicts with `type`.",
             ),
             Attribute::new("nullable", Type::Bool, Mode::Optional, "Whether the column may hold null."),
         ],
@@ -237,8 +244,9 @@ fn row_drift(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 
 fn column_type(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     if let Some(Err(fault)) = value.as_str().map(PgType::parse) {
-        diagnostics
-            .push(Diagnostic::error("Invalid column type", format!("{path}: {}.", fault.message)).at(path.clone()));
+        let advice = fault.advice.map(|advice| format!("\n\n{advice}")).unwrap_or_default();
+        let detail = format!("{path}: {}.{advice}", fault.message);
+        diagnostics.push(Diagnostic::error("Invalid column type", detail).at(path.clone()));
     }
 }
 
