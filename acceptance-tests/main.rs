@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "the test runner shows it when a case fails")]
 
+mod aliases;
 mod concurrency;
 mod crash;
 mod data;

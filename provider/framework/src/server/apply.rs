@@ -38,7 +38,7 @@ pub(super) async fn apply<P: Provider>(
         (true, true) => return Ok(gone(Diagnostics::default())),
     };
     let act = format!("{} {name}", operation.name());
-    let limit = timeouts::limit(&managed.schema, limited_by, operation);
+    let limit = Some(timeouts::limit(&managed.schema, limited_by, operation));
     let context = call.session.configured_context(limit, &act)?;
     let plan = Plan { value: planned.clone(), replace: Vec::new(), private, identity };
 

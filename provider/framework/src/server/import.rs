@@ -33,7 +33,7 @@ pub(super) async fn import<P: Provider>(
     }
 
     let act = format!("import {name}");
-    let limit = timeouts::limit(&managed.schema, &Value::Null, Operation::Read);
+    let limit = Some(timeouts::limit(&managed.schema, &Value::Null, Operation::Read));
     let context = call.session.configured_context(limit, &act)?;
     let outcome = running::run(&context, limit, &act, managed.resource.import(&context, id)).await;
     let mut diagnostics = context.take_warnings();

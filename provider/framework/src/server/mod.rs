@@ -74,6 +74,13 @@ pub(crate) struct Call<'a, P: Provider> {
     session: Arc<Session<P::Data>>,
 }
 
+impl<P: Provider> Call<'_, P> {
+    /// What the provider block holds that must not be shown.
+    fn secrets(&self) -> Arc<[String]> {
+        self.session.secrets()
+    }
+}
+
 /// Implements the service: requests that hold nothing, requests that are answered at once, and those that wait for
 /// something. After each stands whose attributes its diagnostics are about, and which field names it.
 macro_rules! requests {
@@ -90,7 +97,7 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$empty::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let work = async { Ok($told(&call)) };
-                Ok(tonic::Response::new(border::answer(stringify!($empty), work).await))
+                Ok(tonic::Response::new(border::answer(stringify!($empty), call.secrets(), work).await))
             })*
 
             $(async fn $quick(
@@ -100,7 +107,7 @@ macro_rules! requests {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let request = request.into_inner();
                 let work = async { $answer(&call, &request) };
-                let mut answer = border::answer(stringify!($quick), work).await;
+                let mut answer = border::answer(stringify!($quick), call.secrets(), work).await;
                 places::fit(places::$owner(&self.registry $(, &request.$name)?), answer.told());
                 Ok(tonic::Response::new(answer))
             })*
@@ -111,7 +118,8 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$method::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let request = request.into_inner();
-                let mut answer = border::answer(stringify!($method), $work(&call, &request)).await;
+                let work = $work(&call, &request);
+                let mut answer = border::answer(stringify!($method), call.secrets(), work).await;
                 places::fit(places::$whose(&self.registry $(, &request.$of)?), answer.told());
                 Ok(tonic::Response::new(answer))
             })*

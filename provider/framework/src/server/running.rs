@@ -90,14 +90,16 @@ fn with_reason<E: Failure>(mut error: E, reason: &str) -> E {
 }
 
 fn timeout_text(limit: Limit) -> String {
-    let Limit { operation, duration, configured } = limit;
+    let Limit { operation, duration, configured, adjustable } = limit;
     let whose = if configured { "" } else { " (the default)" };
-    format!(
-        "The {name} timeout of {duration}{whose} had passed. To allow more time, set {ATTRIBUTE} = {{ {name} = \"{more}\" }}.",
-        name = operation.name(),
-        duration = format_duration(duration),
-        more = format_duration(duration.saturating_mul(2)),
-    )
+    let (name, length) = (operation.name(), format_duration(duration));
+    let passed = format!("The {name} timeout of {length}{whose} had passed.");
+    if adjustable {
+        let more = format_duration(duration.saturating_mul(2));
+        format!("{passed} To allow more time, set {ATTRIBUTE} = {{ {name} = \"{more}\" }}.")
+    } else {
+        passed
+    }
 }
 
 fn given_up(act: &str, limit: Option<Limit>) -> Diagnostic {

@@ -62,7 +62,10 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// Gives the provider its greeting.
 pub(crate) async fn configure(client: &mut ProviderClient<Channel>, greeting: &str) {
-    let config = Some(DynamicValue { json: json!({ "greeting": greeting }).to_string().into(), msgpack: Vec::new() });
+    let config = Some(DynamicValue {
+        json: json!({ "greeting": greeting, "secret": "geheim" }).to_string().into(),
+        msgpack: Vec::new(),
+    });
     let request = configure_provider::Request { config, ..Default::default() };
     assert_eq!(client.configure_provider(request).await.unwrap().into_inner().diagnostics, []);
 }

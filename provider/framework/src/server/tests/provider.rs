@@ -39,10 +39,16 @@ impl World {
         *self.fault.lock().unwrap() == fault
     }
 
+    /// What a careless message may hold.
+    fn secrets(&self) -> String {
+        format!("{:?} or {:?}", Value::from("of the \"block\""), Value::from("of the resource"))
+    }
+
     /// What may go wrong in an operation before it does anything.
     async fn trouble<D>(&self, context: &Context<D>, operation: &str) -> Result<(), Diagnostics> {
         self.note(operation);
         assert!(!self.is(&format!("panic in {operation}")), "the sky fell in {operation}");
+        assert!(!self.is(&format!("panic with secrets in {operation}")), "no {} in sight", self.secrets());
         if self.is(&format!("hang in {operation}")) {
             pending::<()>().await;
         }
@@ -119,7 +125,10 @@ impl Provider for TestProvider {
     }
 
     async fn configure(&self, config: &Value) -> Result<Data, Diagnostics> {
-        assert!(!self.world.is("panic in configure"), "the sky fell");
+        assert!(!self.world.is("panic in configure"), "the sky fell on {config:?}");
+        if self.world.is("hang in configure") {
+            pending::<()>().await;
+        }
         if config.get("host").as_str() == Some("refuse") {
             return Err(Diagnostic::error("Refused", "").at(Path::root("host")).into());
         }
@@ -419,6 +428,7 @@ impl Resource<Data> for Thing {
     }
 
     fn move_from(&self, source_type: &str, source: &serde_json::Value) -> Option<Result<State, Diagnostics>> {
+        assert!(!self.world.is("panic in move"), "the sky fell");
         if source_type != "test_other" {
             return None;
         }
@@ -459,6 +469,7 @@ impl DataSource<Data> for Things {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
+        assert!(!self.world.is("panic in validate data"), "the sky fell");
         if config.get("prefix").as_str() == Some("") {
             diagnostics.push(Diagnostic::error("Empty prefix", "").at(Path::root("prefix")));
         }
