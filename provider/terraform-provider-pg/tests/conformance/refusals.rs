@@ -165,3 +165,20 @@ fn a_table_is_not_dropped_for_somebody_else_to_make_it_again() {
         Ok(())
     });
 }
+
+#[test]
+fn a_table_is_not_made_before_the_one_of_its_name_is_gone() {
+    each_phase_alone(16, async |stage: &Stage<'_>, (): &()| {
+        let mut resource = stage.session.resource("pg_table_target").map_err(|e| e.to_string())?;
+        resource.converge(&table()).await.map_err(|e| e.to_string())?;
+        let kept = resource.kept().cloned();
+        let options = PlanOptions { refresh: true, replace: true };
+        let planned = resource.plan_with(&table(), options).await.map_err(|e| e.to_string())?;
+        let outcome = resource.apply_create_before_destroy(&planned, &table()).await;
+        refusal(outcome, &["public.t", "create_before_destroy"]);
+        resource.keep(kept);
+        resource.expect_no_change(&table()).await.map_err(|e| e.to_string())?;
+        resource.destroy().await.map_err(|e| e.to_string())?;
+        Ok(())
+    });
+}
