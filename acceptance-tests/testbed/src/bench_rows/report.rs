@@ -55,8 +55,12 @@ impl Report {
     /// One size and shape: each contestant's time, and its ratio to the floor.
     pub(super) fn print(&self, rows: u64, shape: Shape) {
         let Some(floor) = self.median((rows, shape, Phase::Load, 0)) else { return };
-        let also = if shape == Shape::Vectors { ", with a vector; from the second line on under an HNSW index" } else { "" };
-        println!("{rows} rows{also}; in brackets: against psql's COPY to a temporary table and insert ({} ms)", floor.as_millis());
+        let also =
+            if shape == Shape::Vectors { ", with a vector; from the second line on under an HNSW index" } else { "" };
+        println!(
+            "{rows} rows{also}; in brackets: against psql's COPY to a temporary table and insert ({} ms)",
+            floor.as_millis()
+        );
         let others = &self.names[1..];
         println!("| | budget of the library | {} |\n|---|---|{}", others.join(" | "), "---|".repeat(others.len()));
         for phase in Phase::ALL {
@@ -66,7 +70,8 @@ impl Report {
                     None => String::new(),
                 })
                 .collect();
-            let budget = budget(phase).filter(|_| shape == Shape::Plain).map_or_else(String::new, |b| format!("{b:.1}"));
+            let budget =
+                budget(phase).filter(|_| shape == Shape::Plain).map_or_else(String::new, |b| format!("{b:.1}"));
             println!("| {} | {budget} | {} |", phase.name(), cells.join(" | "));
         }
         if shape == Shape::Vectors {

@@ -176,9 +176,7 @@ impl RowFile {
                     Some(Err(fault(path, Some(trouble.line), &trouble.message)))
                 }
                 Ok(None) => None,
-                Ok(Some(object)) => {
-                    Some(Ok(FileRow { line: object.line, cells: FileCells::Json(JsonCells(object)) }))
-                }
+                Ok(Some(object)) => Some(Ok(FileRow { line: object.line, cells: FileCells::Json(JsonCells(object)) })),
             },
             Body::Csv { reader, header, null } => match reader.record() {
                 Err(e) => {
@@ -187,8 +185,7 @@ impl RowFile {
                 }
                 Ok(None) => None,
                 Ok(Some(record)) if record.len() != header.len() => {
-                    let message =
-                        format!("the record has {} fields and the header has {}", record.len(), header.len());
+                    let message = format!("the record has {} fields and the header has {}", record.len(), header.len());
                     Some(Err(fault(path, Some(record.line), &message)))
                 }
                 Ok(Some(record)) => {

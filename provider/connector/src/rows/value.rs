@@ -161,8 +161,7 @@ fn integer(value: &Input<'_>, min: i128, max: i128, out: &mut String) -> Result<
         out.push_str(text);
         return Ok(());
     }
-    let number =
-        Decimal::parse(text).ok_or_else(|| Fault::new(format!("{} is no whole number", shown(value))))?;
+    let number = Decimal::parse(text).ok_or_else(|| Fault::new(format!("{} is no whole number", shown(value))))?;
     if !number.is_whole() {
         return Err(Fault::new(format!("{} is no whole number, and it is not rounded", shown(value))));
     }
@@ -263,12 +262,7 @@ fn float(value: &Input<'_>, single: bool, out: &mut String) -> Result<(), Fault>
     Ok(())
 }
 
-fn limited_text(
-    value: &Input<'_>,
-    limit: Option<usize>,
-    out: &mut String,
-    stripped: &mut bool,
-) -> Result<(), Fault> {
+fn limited_text(value: &Input<'_>, limit: Option<usize>, out: &mut String, stripped: &mut bool) -> Result<(), Fault> {
     let start = out.len();
     match value {
         Input::Text(text) => without_nul(text, out, stripped),
@@ -316,9 +310,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 fn push_hex(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend(
-        bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from),
-    );
+    out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from));
 }
 
 /// A UUID in the form that the server prints, so that every spelling of it is the same key.
@@ -449,8 +441,8 @@ fn vector(value: &Input<'_>, dimension: Option<usize>, half: bool, out: &mut Str
         Input::Nested(Nested::Value(Value::Array(items))) => {
             for item in items {
                 let item = Input::from(item);
-                let number = number(&item)
-                    .ok_or_else(|| Fault::new(format!("{} in the vector is no number", shown(&item))))?;
+                let number =
+                    number(&item).ok_or_else(|| Fault::new(format!("{} in the vector is no number", shown(&item))))?;
                 elements.push(number)?;
             }
         }

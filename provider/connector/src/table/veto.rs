@@ -145,7 +145,8 @@ fn row_changes(name: &TableName, counts: &rows::RowCounts) -> Option<Warning> {
         .filter_map(|(count, verb)| Some((count?, verb)))
         .collect();
     if counts.deleted == 0 {
-        let said: Vec<String> = other.iter().filter(|(count, _)| *count > 0).map(|(n, verb)| becomes(*n, verb)).collect();
+        let said: Vec<String> =
+            other.iter().filter(|(count, _)| *count > 0).map(|(n, verb)| becomes(*n, verb)).collect();
         let detail = format!("In {name}, {}.", said.join(" and "));
         return (!said.is_empty()).then_some(Warning { summary: "Rows of the file are written", detail });
     }

@@ -24,7 +24,11 @@ const CASES: &[Case] = &[
     (
         "numeric",
         &[
-            ("123456789012345678901234567890.1200", "123456789012345678901234567890.1200", "123456789012345678901234567890.1200"),
+            (
+                "123456789012345678901234567890.1200",
+                "123456789012345678901234567890.1200",
+                "123456789012345678901234567890.1200",
+            ),
             ("\"NaN\"", "nan", "NaN"),
             ("\"-inf\"", "-Infinity", "-Infinity"),
             ("1e-10", "0.0000000001", "0.0000000001"),
@@ -95,11 +99,18 @@ const CASES: &[Case] = &[
             ("\"-1 day\"", "P-1D", "-1 days"),
         ],
     ),
-    ("json", &[("{\"b\": 1, \"a\": [1.0, null]}", "\"{\"\"b\"\":1,\"\"a\"\":[1.0,null]}\"", "{\"b\":1,\"a\":[1.0,null]}")]),
+    (
+        "json",
+        &[("{\"b\": 1, \"a\": [1.0, null]}", "\"{\"\"b\"\":1,\"\"a\"\":[1.0,null]}\"", "{\"b\":1,\"a\":[1.0,null]}")],
+    ),
     (
         "jsonb",
         &[
-            ("{\"b\": 1, \"a\": [1.00, null]}", "\"{\"\"a\"\":[1.00,null],\"\"b\"\":1}\"", "{\"a\": [1.00, null], \"b\": 1}"),
+            (
+                "{\"b\": 1, \"a\": [1.00, null]}",
+                "\"{\"\"a\"\":[1.00,null],\"\"b\"\":1}\"",
+                "{\"a\": [1.00, null], \"b\": 1}",
+            ),
             ("\"\\\"text\\\"\"", "\"\"\"text\"\"\"", "\"text\""),
             ("[]", "[]", "[]"),
             ("true", "true", "true"),
@@ -117,11 +128,26 @@ const CASES: &[Case] = &[
     ("tsrange", &[("\"(,2024-01-01)\"", "\"(,2024-01-01)\"", "(,\"2024-01-01 00:00:00\")")]),
     ("tstzrange", &[("\"[2024-01-01 01:00+01,)\"", "\"[2024-01-01Z,)\"", "[\"2024-01-01 00:00:00+00\",)")]),
     ("int4multirange", &[("\"{[1,2],[5,6)}\"", "\"{[1,3),[5,6)}\"", "{[1,3),[5,6)}"), ("\"{}\"", "{}", "{}")]),
-    ("datemultirange", &[("\"{[2024-01-01,2024-01-01]}\"", "\"{[2024-01-01,2024-01-02)}\"", "{[2024-01-01,2024-01-02)}")]),
-    ("mood", &[("\"happy\"", "happy", "happy"), ("\"so-so, \\\"maybe\\\"\"", "\"so-so, \"\"maybe\"\"\"", "so-so, \"maybe\"")]),
+    (
+        "datemultirange",
+        &[("\"{[2024-01-01,2024-01-01]}\"", "\"{[2024-01-01,2024-01-02)}\"", "{[2024-01-01,2024-01-02)}")],
+    ),
+    (
+        "mood",
+        &[
+            ("\"happy\"", "happy", "happy"),
+            ("\"so-so, \\\"maybe\\\"\"", "\"so-so, \"\"maybe\"\"\"", "so-so, \"maybe\""),
+        ],
+    ),
     ("small", &[("5", "5", "5")]),
     ("name_of", &[("\"x\"", "x", "x")]),
-    ("pair", &[("\"(1,\\\"x \\\"\\\"y\\\"\\\"\\\")\"", "\"(1,\"\"x \"\"\"\"y\"\"\"\"\"\")\"", "(1,\"x \"\"y\"\"\")"), ("\"(,)\"", "\"(,)\"", "(,)")]),
+    (
+        "pair",
+        &[
+            ("\"(1,\\\"x \\\"\\\"y\\\"\\\"\\\")\"", "\"(1,\"\"x \"\"\"\"y\"\"\"\"\"\")\"", "(1,\"x \"\"y\"\"\")"),
+            ("\"(,)\"", "\"(,)\"", "(,)"),
+        ],
+    ),
     ("bit(3)", &[("\"101\"", "101", "101")]),
     ("varbit(5)", &[("\"1\"", "1", "1"), ("\"\"", "\"\"", "")]),
     ("point", &[("\"(1,-2.5)\"", "\"(1,-2.5)\"", "(1,-2.5)")]),
@@ -133,7 +159,10 @@ const CASES: &[Case] = &[
 
 /// Types of pgvector, which 15 stands without.
 const VECTORS: &[Case] = &[
-    ("vector(3)", &[("[1, 2.5, -3e2]", "\"[1,2.5,-300]\"", "[1,2.5,-300]"), ("\"[0,-0.0, 1]\"", "\"[0,-0,1]\"", "[0,-0,1]")]),
+    (
+        "vector(3)",
+        &[("[1, 2.5, -3e2]", "\"[1,2.5,-300]\"", "[1,2.5,-300]"), ("\"[0,-0.0, 1]\"", "\"[0,-0,1]\"", "[0,-0,1]")],
+    ),
     ("vector", &[("[0.1]", "[0.1]", "[0.1]")]),
     ("halfvec(2)", &[("[0.1, \"-1\"]", "\"[0.1,-1]\"", "[0.099975586,-1]")]),
     ("sparsevec(5)", &[("\"{1:1,3:2.5}/5\"", "\"{1:1,3:2.5}/5\"", "{1:1,3:2.5}/5")]),
@@ -226,9 +255,8 @@ async fn arrays_of_every_type_are_too() {
         for (name, case) in &cases {
             let values = case.1.iter().map(|value| json_of(value.0)).chain([Value::Null]);
             row.insert(name.clone(), values.collect());
-            let element = |value: &(&str, &str, &str)| {
-                format!("\"{}\"", value.2.replace('\\', "\\\\").replace('"', "\\\""))
-            };
+            let element =
+                |value: &(&str, &str, &str)| format!("\"{}\"", value.2.replace('\\', "\\\\").replace('"', "\\\""));
             let elements: Vec<String> = case.1.iter().map(element).chain(["NULL".to_owned()]).collect();
             let separator = if case.0 == "box" { ";" } else { "," };
             let _ = write!(csv, ",{}", quoted(&format!("{{{}}}", elements.join(separator))));
@@ -244,7 +272,8 @@ async fn arrays_of_every_type_are_too() {
                 let stored = t.query(&format!("select ({name})[{}]::text from t where id = 1", at + 1)).await;
                 assert_eq!(stored, value.2, "{}[] {} on {major}", case.0, value.0);
             }
-            let shape = format!("select array_length({name}, 1), ({name})[{}] is null from t where id = 1", case.1.len() + 1);
+            let shape =
+                format!("select array_length({name}, 1), ({name})[{}] is null from t where id = 1", case.1.len() + 1);
             assert_eq!(t.query(&shape).await, format!("{}|t", case.1.len() + 1), "{}", case.0);
             assert_eq!(t.query(&format!("select cardinality({name}) from t where id = 2")).await, "0");
         }
@@ -261,8 +290,7 @@ async fn columns_that_no_row_names_are_left_to_the_server() {
                  g bigint generated always as (id * 2) stored, i bigint generated always as identity)",
             )
             .await;
-        let columns =
-            [("id", "bigint"), ("a", "text"), ("d", "text"), ("n", "int"), ("g", "bigint"), ("i", "bigint")];
+        let columns = [("id", "bigint"), ("a", "text"), ("d", "text"), ("n", "int"), ("g", "bigint"), ("i", "bigint")];
         let mut table = spec(&columns, &["id"]);
         table.managed_by = pg_connector::spec::ManagedBy::User;
         (table.columns[3].nullable, table.columns[5].nullable) = (false, false);
@@ -311,7 +339,9 @@ async fn what_does_not_fit_names_the_row_and_the_column() {
         t.table = spec(&[("id", "int"), ("v", type_name)], &["id"]);
         let inline = json!([{"id": 6}, {"id": 7, "v": json_of(value)}]);
         let error = t.try_inline(&inline).await;
-        let row = |error: &pg_connector::Error| error.message().contains("row 1 (id = 7)") && !error.message().contains(&long);
+        let row = |error: &pg_connector::Error| {
+            error.message().contains("row 1 (id = 7)") && !error.message().contains(&long)
+        };
         assert!(row(&error) && error.message().contains(words), "{error}");
         assert_eq!(error.blamed(), Some(&Blame::Row(RowLabel::Index(1), Some("v".to_owned()))), "{error:?}");
         let jsonl = format!("{{\"id\": 6}}\n\n{{\"id\": 7, \"v\": {value}}}\n");
