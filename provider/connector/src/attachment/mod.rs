@@ -10,4 +10,4 @@ mod run;
 mod spec;
 
 pub use run::{ChangeFailure, change, create, destroy, read};
-pub use spec::{Attachment, OnTeardownError, Text, faults};
+pub use spec::{Attachment, OnTeardownError, Text, faults, plan};

@@ -28,11 +28,14 @@ mod takeover;
 mod verdict;
 pub(crate) mod value;
 
+use std::collections::HashMap;
+
 use crate::error::{Error, RowLabel};
 use crate::name::TableName;
 use crate::spec::TableSpec;
 use crate::step::Step;
 
+pub(crate) use digest::{LiveColumns, Watched};
 pub use file::FileRows;
 pub use files::Files;
 pub use ledger::Ledger;
@@ -348,6 +351,24 @@ pub async fn digest(
     digest::digest(transaction, table, owned).await
 }
 
+/// The digests of inline rows of many tables, in order, given the columns of these tables. To be called inside a transaction
+/// that only looks: settings are fixed in it.
+pub(crate) async fn digests(
+    client: &impl tokio_postgres::GenericClient,
+    watched: &[&Watched],
+    columns: &HashMap<TableName, LiveColumns>,
+) -> Result<Vec<String>, Error> {
+    digest::of_many(client, watched, columns).await
+}
+
+/// The columns of those of the tables that are there, for [`digests`]; each is named once.
+pub(crate) async fn live_columns(
+    client: &impl tokio_postgres::GenericClient,
+    names: &[&TableName],
+) -> Result<HashMap<TableName, LiveColumns>, tokio_postgres::Error> {
+    digest::columns_of(client, names).await
+}
+
 /// How many rows of the table are not among these. To be called inside a transaction: settings are fixed in it.
 pub async fn count_foreign(
     client: &impl tokio_postgres::GenericClient,
@@ -376,4 +397,25 @@ pub(crate) async fn count_others(
     condition: &str,
 ) -> Result<u64, Error> {
     digest::count_others(client, table, rows, condition).await
+}
+
+/// Rows that fulfil a condition and are not ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Others {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// Of the first one, the key and then what was asked for, as text; empty when there is none.
+    pub(crate) first: Vec<String>,
+}
+
+/// The rows of the table that fulfil the condition (on the alias `t`) and are not among these, with the first of them as an
+/// example: its key and these expressions on it. What a condition converts is converted under the session's own settings.
+pub(crate) async fn find_others(
+    client: &impl tokio_postgres::GenericClient,
+    table: &TableSpec,
+    rows: Option<&Owned>,
+    condition: &str,
+    shown: &[&str],
+) -> Result<Others, Error> {
+    digest::find_others(client, table, rows, condition, shown).await
 }

@@ -97,6 +97,9 @@ async fn once(
     }
     let mut run = Run { transaction: &transaction, change, script, doing: &doing, rows: None, dropped: HashSet::new() };
     let mut warnings = Vec::new();
+    if change.force_destroy && script.may_lose() {
+        run.losses(live.as_ref(), &mut warnings).await?;
+    }
     for action in &script.actions {
         run.action(action, live.as_ref(), &mut warnings).await?;
     }
@@ -164,20 +167,10 @@ impl Run<'_, '_> {
             Kind::Shared(_) => Ok(()),
             Kind::Lock => {
                 self.statement(action).await?;
-                let Some(live) = live else { return Ok(()) };
-                loss::see_all(self.transaction, self.doing).await?;
-                let (errors, lost) =
-                    veto::lost_columns(self.transaction, self.change, self.script, live, false).await?;
-                warnings.extend(lost);
-                errors.into_iter().next().map_or(Ok(()), Err)
+                self.losses(live, warnings).await
             }
-            Kind::Retype(columns) => match self.attempt(action).await {
-                Err(error) if is_about_data(&error) => match live {
-                    Some(live) => {
-                        Err(probe::misfit(self.transaction, &self.change.desired, live, columns, error).await)
-                    }
-                    None => Err(error),
-                },
+            Kind::Retype(_) => match self.attempt(action).await {
+                Err(error) if is_about_data(&error) => Err(self.misfit(live, error).await),
                 result => result,
             },
             Kind::NotNull(_) => match self.attempt(action).await {
@@ -208,6 +201,39 @@ impl Run<'_, '_> {
             }),
             Kind::Rows => self.rows().await,
             _ => self.statement(action).await,
+        }
+    }
+
+    /// Looks whether something is lost that is not ours.
+    async fn losses(&self, live: Option<&ObservedTable>, warnings: &mut Vec<Warning>) -> Result<(), Error> {
+        let Some(live) = live else { return Ok(()) };
+        let failed = |error| Error::postgres(self.doing, &error);
+        loss::see_all(self.transaction, self.doing).await?;
+        self.transaction.batch_execute("savepoint terraform_pg").await.map_err(failed)?;
+        match veto::losses(self.transaction, self.change, self.script, live, false).await {
+            Ok((errors, lost)) => {
+                warnings.extend(lost);
+                errors.into_iter().next().map_or(Ok(()), Err)
+            }
+            Err(error) if is_about_data(&error) => {
+                self.transaction.batch_execute("rollback to savepoint terraform_pg").await.map_err(failed)?;
+                Err(self.misfit(Some(live), error).await)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names the row whose value does not fit a new type.
+    async fn misfit(&self, live: Option<&ObservedTable>, error: Error) -> Error {
+        let retypes = self.script.actions.iter().find_map(|action| match &action.kind {
+            Kind::Retype(columns) => Some(columns),
+            _ => None,
+        });
+        match (live, retypes) {
+            (Some(live), Some(columns)) => {
+                probe::misfit(self.transaction, &self.change.desired, live, columns, error).await
+            }
+            _ => error,
         }
     }
 

@@ -13,5 +13,6 @@ mod rows_values;
 mod sessions;
 mod source;
 mod tls;
+mod together;
 mod table;
 mod vector_index;
