@@ -114,8 +114,7 @@ const BOTH_WAYS: &str = " bit>int4 bit>int8 bytea>int2 bytea>int4 bytea>int8 cha
     sparsevec>halfvec timestamp>date timestamptz>date timetz>time vector>halfvec ";
 
 /// The pairs that have a way there and back, and whose `=` compares something else than the whole value.
-const BOTH_WAYS_AS_TEXT: &str =
-    " box>circle box>point box>polygon circle>box circle>polygon path>polygon point>box polygon>box polygon>circle \
+const BOTH_WAYS_AS_TEXT: &str = " box>circle box>point box>polygon circle>box circle>polygon path>polygon point>box polygon>box polygon>circle \
     polygon>path ";
 
 /// The pairs that only a clock that is put forward or back can hurt.
@@ -250,13 +249,7 @@ pub(super) fn of_unknown(column: &str, value: &str, from: &str, to: &PgType) -> 
 
 /// Which values of a column a change of its type would not keep; `None` where it keeps all. `value` is the column as SQL
 /// in a query on `t`, `using` the type that values are cast to on their way.
-pub(super) fn unkept(
-    column: &str,
-    value: &str,
-    from: &PgType,
-    to: &PgType,
-    using: Option<&str>,
-) -> Option<Unkept> {
+pub(super) fn unkept(column: &str, value: &str, from: &PgType, to: &PgType, using: Option<&str>) -> Option<Unkept> {
     let (Rule::Loses(condition) | Rule::Respells(condition)) = rule(from, to) else { return None };
     let fill = |value: &str, from: &PgType, to: &PgType, using: Option<&str>| {
         let via = using.filter(|using| *using != to.to_string()).map(|using| format!("::{using}")).unwrap_or_default();

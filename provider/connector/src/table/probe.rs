@@ -33,7 +33,10 @@ pub(super) async fn misfit(
             continue;
         };
         return error
-            .because(format!("the row {row} holds {:?} in column {name}, which does not fit {to}: {fault}", shortened(&value)))
+            .because(format!(
+                "the row {row} holds {:?} in column {name}, which does not fit {to}: {fault}",
+                shortened(&value)
+            ))
             .advice(NO_FIT)
             .blame(Blame::Column(name.clone(), Some("type")));
     }

@@ -256,10 +256,7 @@ fn hazards_and_locks_are_said() {
         (
             &[("a", "timestamptz")],
             &[("a", "date")],
-            vec![
-                (Lock::AccessExclusive, vec![ScansTable]),
-                (Lock::AccessExclusive, vec![RewritesTable, DestroysData]),
-            ],
+            vec![(Lock::AccessExclusive, vec![ScansTable]), (Lock::AccessExclusive, vec![RewritesTable, DestroysData])],
         ),
         (
             &[("a", "text")],

@@ -48,9 +48,8 @@ pub(crate) fn cases() -> Vec<Case> {
             more.push(words);
             continue;
         }
-        const KEYS: [&str; 11] = [
-            "from", "to", "setup", "plan", "forced plan", "theirs", "refused", "becomes", "forced", "ours", "written",
-        ];
+        const KEYS: [&str; 11] =
+            ["from", "to", "setup", "plan", "forced plan", "theirs", "refused", "becomes", "forced", "ours", "written"];
         let key = KEYS.into_iter().filter(|key| words == *key || words.starts_with(&format!("{key} ")));
         let key = key.max_by_key(|key| key.len()).unwrap_or_else(|| panic!("{}: what is {line}", case.name));
         case.lines.push((key, vec![words[key.len()..].trim()]));

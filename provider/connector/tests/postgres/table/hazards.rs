@@ -193,7 +193,11 @@ async fn each_statement_takes_the_lock_and_does_the_harm_that_its_step_says() {
         (&[("a", "int"), ("b", "varchar(5)")], FILL, &[("a", "int"), ("b", "text")]),
         (&[("a", "numeric(8,2)"), ("b", "text")], FILL, &[("a", "numeric(9,2)"), ("b", "text")]),
         (&[("a", "numeric(8,2)"), ("b", "text")], FILL, &[("a", "int"), ("b", "text")]),
-        (&[("a", "int"), ("b", "text"), ("e", "vector(3)")], INDEX, &[("a", "int"), ("b", "text"), ("e", "halfvec(3)")]),
+        (
+            &[("a", "int"), ("b", "text"), ("e", "vector(3)")],
+            INDEX,
+            &[("a", "int"), ("b", "text"), ("e", "halfvec(3)")],
+        ),
         (&[("a", "int"), ("b", "text"), ("e", "vector(3)")], INDEX, &[("a", "int"), ("b", "text")]),
         (&[("a", "int"), ("b", "text")], FILL, &[("a", "int"), ("b", "text"), ("e", "vector(3)")]),
         (&[], "select", &[("a", "int not null default null")]),

@@ -63,7 +63,8 @@ impl Run<'_> {
     }
 
     fn rows(&self) -> (Value, Value) {
-        let parse = |text: &str| serde_json::from_str(text).unwrap_or_else(|e| panic!("{}: {text}: {e}", self.case.name));
+        let parse =
+            |text: &str| serde_json::from_str(text).unwrap_or_else(|e| panic!("{}: {text}: {e}", self.case.name));
         match self.case.get("ours").filter(|_| self.situation == Situation::Ours) {
             Some(rows) => rows.split_once(" => ").map(|(before, after)| (parse(before), parse(after))).unwrap(),
             None => (json!([]), json!([])),
@@ -76,7 +77,9 @@ impl Run<'_> {
         let (_, rows) = self.rows();
         let t = &mut *self.target;
         t.force = self.situation == Situation::Forced;
-        if let Some(values) = self.case.get("theirs").filter(|_| matches!(self.situation, Situation::Theirs | Situation::Forced)) {
+        if let Some(values) =
+            self.case.get("theirs").filter(|_| matches!(self.situation, Situation::Theirs | Situation::Forced))
+        {
             self.other.batch_execute(&format!("insert into t values {values}")).await.unwrap();
         }
         let before = self.dump().await;
@@ -217,7 +220,9 @@ impl Run<'_> {
 /// Whether the errors say all of it.
 fn says(errors: &[Error], words: &str) -> bool {
     !errors.is_empty()
-        && words.split("; ").all(|part| part.starts_with("in the row") || errors.iter().any(|e| e.message().contains(part)))
+        && words
+            .split("; ")
+            .all(|part| part.starts_with("in the row") || errors.iter().any(|e| e.message().contains(part)))
         && errors.iter().any(|e| words.split("; ").last().is_some_and(|part| e.message().contains(part)))
 }
 
@@ -239,13 +244,35 @@ fn statements(log: &str, what: &str) -> Vec<String> {
     }
     let sql = |entry: &String| entry.split_once(": ").map(|(_, sql)| sql.to_owned());
     let changes = |sql: &String| {
-        let words = ["alter ", "create ", "drop ", "comment ", "lock ", "insert ", "update ", "delete ", "set constraints ", "truncate "];
-        let own = ["create temp", "insert into pg_temp", "alter table pg_temp", "drop table pg_temp", "drop function pg_temp"];
+        let words = [
+            "alter ",
+            "create ",
+            "drop ",
+            "comment ",
+            "lock ",
+            "insert ",
+            "update ",
+            "delete ",
+            "set constraints ",
+            "truncate ",
+        ];
+        let own = [
+            "create temp",
+            "insert into pg_temp",
+            "alter table pg_temp",
+            "drop table pg_temp",
+            "drop function pg_temp",
+        ];
         words.iter().any(|word| sql.starts_with(word))
             && !own.iter().any(|word| sql.starts_with(word))
             && !sql.starts_with("create function pg_temp")
     };
-    entries.iter().filter(|entry| entry.starts_with("statement: ") || entry.starts_with("execute ")).filter_map(sql).filter(changes).collect()
+    entries
+        .iter()
+        .filter(|entry| entry.starts_with("statement: ") || entry.starts_with("execute "))
+        .filter_map(sql)
+        .filter(changes)
+        .collect()
 }
 
 /// Whether it is every planned statement in its order, but perhaps without the skippable ones, and nothing else.
