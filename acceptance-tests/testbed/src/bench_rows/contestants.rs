@@ -33,7 +33,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) enum Contestant {
     Psql { program: PathBuf },
-    Program(Program),
+    Program(Box<Program>),
     Cli { folder: Box<Folder>, shape: Shape },
 }
 
@@ -104,7 +104,7 @@ impl Contestant {
     pub(super) fn library(place: Place<'_>, example: &Path) -> Result<Self> {
         let mut command = Command::new(example);
         command.arg(place.url()).arg(TABLE).args(place.columns());
-        Program::start(command, None).map(Self::Program)
+        Program::start(command, None).map(|program| Self::Program(Box::new(program)))
     }
 
     pub(super) fn reference(place: Place<'_>, python: &Path) -> Result<Self> {
@@ -112,7 +112,7 @@ impl Contestant {
         let mut command = reference_command(python);
         command.args(["-c", include_str!("reference.py")]).arg(place.url()).arg(TABLE).arg(memory.path());
         command.args(place.columns());
-        Program::start(command, Some(memory)).map(Self::Program)
+        Program::start(command, Some(memory)).map(|program| Self::Program(Box::new(program)))
     }
 
     pub(super) fn cli(place: Place<'_>, cli: &Cli, provider: &Path) -> Result<Self> {
