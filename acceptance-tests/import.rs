@@ -93,3 +93,55 @@ fn what_cannot_be_imported_says_why() {
         }
     });
 }
+
+/// The CLI's own version, as numbers.
+fn version(w: &testbed::Workspace) -> (u32, u32) {
+    let (_, version) = w.cli().name.split_once(" v").unwrap_or_default();
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+#[test]
+fn an_identity_imports_what_an_id_imports() {
+    alternating(|w| {
+        w.sql(
+            r#"create extension vector; create schema "S"; create table "S"."T" (id bigint primary key, e vector(3));
+               create index "T__vector__e" on "S"."T" using hnsw (e vector_l2_ops)"#,
+        );
+        let resources = "resource \"pg_table_target\" \"t\" {\n  schema_name = \"S\"\n  table_name = \"T\"\n  \
+             primary_key = [\"id\"]\n  columns = { id = { type = \"bigint\" }, e = { type = \"vector(3)\" } }\n}\n\
+             resource \"pg_vector_index\" \"i\" {\n  table = pg_table_target.t.id\n  column = \"e\"\n  method = \"hnsw\"\n  \
+             metric = \"l2\"\n}\n";
+        let tf = format!(
+            "{resources}import {{\n  to = pg_table_target.t\n  identity = {{ schema_name = \"S\", table_name = \"T\" }}\n}}\n\
+             import {{\n  to = pg_vector_index.i\n  identity = {{ schema_name = \"S\", index_name = \"T__vector__e\" }}\n}}\n"
+        );
+        // Both CLIs learnt it in their version 1.12.
+        if version(w) < (1, 12) {
+            w.plan_fails(&tf, &["identity"]);
+            return;
+        }
+        w.plan(&tf).text.says(&["2 to import, 0 to add, 0 to change, 0 to destroy"]);
+        w.apply_plan();
+    });
+}
+
+#[test]
+fn a_configuration_that_the_cli_writes_plans_an_import_and_nothing_else() {
+    everywhere(|w| {
+        w.sql(
+            "create extension vector;
+             create table t (id bigint primary key, a varchar(9) not null default 'x', at timestamptz default now(),
+                             e vector(3), n numeric(10,2)[]);
+             comment on column t.a is 'An a'; comment on table t is 'It''s a table';
+             create index t__vector__e on t using hnsw (e vector_ip_ops) with (m = 10) where id > 5",
+        );
+        w.configure(
+            "import {\n  to = pg_table_target.t\n  id = \"public.t\"\n}\n\
+             import {\n  to = pg_vector_index.i\n  id = \"public.t__vector__e\"\n}\n",
+        );
+        w.tf(&["plan", "-generate-config-out=generated.tf"]).succeeded().says(&["2 to import, 0 to add, 0 to change"]);
+        w.tf(&["apply", "-auto-approve"]).succeeded().says(&["2 imported, 0 added, 0 changed"]);
+        w.assert_empty_plan();
+    });
+}

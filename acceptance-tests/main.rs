@@ -5,12 +5,18 @@
 
 #![expect(clippy::print_stdout, reason = "the test runner shows it when a case fails")]
 
+mod aliases;
 mod concurrency;
+mod crash;
 mod data;
 mod demo;
 mod drift;
+mod ephemeral;
 mod faults;
+mod functions;
 mod import;
+mod messages;
+mod moved;
 mod provider_config;
 mod quickstart;
 mod replace;

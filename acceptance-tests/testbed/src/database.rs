@@ -35,11 +35,15 @@ impl TestDatabase {
     /// Creates a database on the server of that major version (15 has no pgvector). The test fails with the line that
     /// helps when there is no such server.
     pub async fn new(major: u32) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let variable = format!("TESTBED_PG{major}");
         let address = std::env::var(&variable).unwrap_or_else(|_| panic!("{}", no_server(major)));
-        let Address { host, port, user, password } =
-            Address::parse(&address).unwrap_or_else(|e| panic!("{variable}: {e}"));
+        Self::on_server(&Address::parse(&address).unwrap_or_else(|e| panic!("{variable}: {e}")), major).await
+    }
+
+    /// Creates a database on this server.
+    pub async fn on_server(address: &Address, major: u32) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Address { host, port, user, password } = address.clone();
         let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let this = Self { host, port, user, password, name, major, owned: true };
         this.on("postgres", &format!("create database {}", this.name)).await;
@@ -58,6 +62,11 @@ impl TestDatabase {
         self.on(&self.name, sql).await
     }
 
+    /// Runs statements like [`TestDatabase::query`], and says so when one fails.
+    pub async fn try_query(&self, sql: &str) -> crate::Result<String> {
+        run(&self.address(), &self.name, sql).await
+    }
+
     /// The connection string of the database.
     pub fn url(&self) -> String {
         self.address().url(&self.name)
@@ -71,40 +80,7 @@ impl TestDatabase {
 
     /// What the server has logged about this database so far: every statement, connection and error, in order.
     pub async fn log(&self) -> String {
-        const READ: &str = "select pg_read_file(pg_current_logfile())";
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        // The server, and its log, may have been there for another process.
-        let marker = format!("select 'end of log {} {}'", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        self.query(&marker).await;
-        let start = Instant::now();
-        loop {
-            // The server's log passes through a process of its own, so the last lines may be a moment late.
-            let whole = self.query(READ).await;
-            assert!(
-                !whole.is_empty(),
-                "this server keeps no log that SQL can read; use one that `testbed run` started"
-            );
-            if let Some((before, _)) = whole.split_once(&marker) {
-                return self.own_entries(before);
-            }
-            assert!(start.elapsed() < Duration::from_secs(20), "the server's log never showed {marker}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The entries of the server's log that are about this database; further lines of an entry begin with a tab.
-    fn own_entries(&self, log: &str) -> String {
-        let prefix = format!("{} [", self.name);
-        let mut own = false;
-        let mut kept = String::new();
-        for line in log.lines() {
-            own = line.starts_with(&prefix) || (own && line.starts_with('\t'));
-            if own && !line.contains("pg_current_logfile()") && !line.contains("'end of log ") {
-                kept.push_str(line);
-                kept.push('\n');
-            }
-        }
-        kept
+        log(&self.address(), &self.name).await.unwrap_or_else(|e| panic!("{e}"))
     }
 
     async fn on(&self, database: &str, sql: &str) -> String {
@@ -153,6 +129,45 @@ pub async fn run(address: &Address, database: &str, sql: &str) -> crate::Result<
     Ok(rows.join("\n"))
 }
 
+/// What a server has logged about a database so far: every statement, connection and error, in order.
+pub async fn log(address: &Address, database: &str) -> crate::Result<String> {
+    const READ: &str = "select pg_read_file(pg_current_logfile())";
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // The server, and its log, may have been there for another process.
+    let marker = format!("select 'end of log {} {}'", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    run(address, database, &marker).await?;
+    let start = Instant::now();
+    loop {
+        // The server's log passes through a process of its own, so the last lines may be a moment late.
+        let whole = run(address, database, READ).await?;
+        if whole.is_empty() {
+            return Err("this server keeps no log that SQL can read; use one that `testbed run` started".to_owned());
+        }
+        if let Some((before, _)) = whole.split_once(&marker) {
+            return Ok(entries_of(database, before));
+        }
+        if start.elapsed() > Duration::from_secs(20) {
+            return Err(format!("the server's log never showed {marker}"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The entries of a server's log that are about a database; further lines of an entry begin with a tab.
+fn entries_of(database: &str, log: &str) -> String {
+    let prefix = format!("{database} [");
+    let mut own = false;
+    let mut kept = String::new();
+    for line in log.lines() {
+        own = line.starts_with(&prefix) || (own && line.starts_with('\t'));
+        if own && !line.contains("pg_current_logfile()") && !line.contains("'end of log ") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
 fn full(error: &tokio_postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
         let said = [Some(db.message()), db.detail(), db.hint()].into_iter().flatten().collect::<Vec<_>>().join("\n");
@@ -178,16 +193,7 @@ mod tests {
 
     #[test]
     fn the_log_of_one_database_keeps_the_lines_of_its_entries_together() {
-        let database = TestDatabase {
-            host: "127.0.0.1".to_owned(),
-            port: 1,
-            user: "postgres".to_owned(),
-            password: None,
-            name: "a".to_owned(),
-            major: 18,
-            owned: false,
-        };
         let log = "a [1] LOG: statement: create\n\ttable t\nab [2] LOG: other\n\tmore\na [1] LOG: done\n [3] LOG: x\n";
-        assert_eq!(database.own_entries(log), "a [1] LOG: statement: create\n\ttable t\na [1] LOG: done\n");
+        assert_eq!(entries_of("a", log), "a [1] LOG: statement: create\n\ttable t\na [1] LOG: done\n");
     }
 }

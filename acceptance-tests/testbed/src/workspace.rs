@@ -27,9 +27,14 @@ impl Workspace {
     /// A fresh database on the server of that major version, and an empty folder; the provider's binary is in the
     /// folder `provider`.
     pub fn new(cli: &Cli, major: u32, provider: &Path) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        let runtime = runtime();
         let database = runtime.block_on(TestDatabase::new(major));
+        Self::with(cli, database, provider)
+    }
+
+    /// An empty folder for this database.
+    pub fn with(cli: &Cli, database: TestDatabase, provider: &Path) -> Self {
+        let runtime = runtime();
         let folder = Folder::new(cli, provider, &database.address(), &database.name).unwrap_or_else(|e| panic!("{e}"));
         Self { folder, database, runtime }
     }
@@ -53,6 +58,11 @@ impl Workspace {
     #[track_caller]
     pub fn sql(&self, sql: &str) -> String {
         self.runtime.block_on(self.database.query(sql))
+    }
+
+    /// Runs statements like [`Workspace::sql`], and says so when one fails.
+    pub fn try_sql(&self, sql: &str) -> crate::Result<String> {
+        self.runtime.block_on(self.database.try_query(sql))
     }
 
     /// What the server has logged about this database.
@@ -189,6 +199,10 @@ impl Workspace {
     pub fn addresses(&self) -> Vec<String> {
         self.tf(&["state", "list"]).stdout.lines().map(str::to_owned).collect()
     }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made")
 }
 
 /// A plan as the CLI prints it, in words and as JSON.

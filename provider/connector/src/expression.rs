@@ -28,10 +28,11 @@ pub(crate) fn fault(text: &str) -> Option<String> {
     if lexemes.iter().all(Lexeme::is_blank) {
         return Some("an expression cannot be empty".to_owned());
     }
+    let holds_nul = text.contains('\0');
     let mut open: Vec<&str> = Vec::new();
     for lexeme in &lexemes {
         let wrong = match lexeme.kind {
-            _ if text.contains('\0') => "it holds the NUL character",
+            _ if holds_nul => "it holds the NUL character",
             _ if !lexeme.closed => "a quote in it is not closed",
             Kind::Comment => "it holds a comment",
             Kind::Semicolon => "it holds a semicolon",

@@ -25,6 +25,8 @@ pub mod table;
 pub mod vector_index;
 pub mod attachment;
 pub mod source;
+#[cfg(feature = "surfaces")]
+pub mod surfaces;
 
 pub use database::{Database, Scope, Session, TableLock};
 pub use error::{Blame, Error, ServerError};

@@ -27,12 +27,14 @@ impl Provider for Tiny {
     }
 
     fn schema(&self) -> Schema {
+        assert!(std::env::var_os("TINY_PANICS").is_none(), "told to panic at the start");
         let greeting = Attribute::new("greeting", Type::String, Mode::Optional, "What to say.");
-        Schema { attributes: vec![greeting], ..Schema::default() }
+        let secret = Attribute::new("secret", Type::String, Mode::Optional, "What not to say.").sensitive();
+        Schema { attributes: vec![greeting, secret], ..Schema::default() }
     }
 
     async fn configure(&self, config: &Value) -> Result<Value, Diagnostics> {
-        Ok(attribute(config, "greeting"))
+        Ok(config.clone())
     }
 
     fn resources(&self) -> Vec<Box<dyn Resource<Value>>> {
@@ -78,12 +80,12 @@ impl DataSource<Value> for Greeting {
             sign("stopped")?;
             return Err(Diagnostic::error("Stopped", "As asked.").into());
         }
-        let greeting = match &context.provider {
-            Configured::Known(greeting) => (**greeting).clone(),
-            _ => Value::Null,
+        let (greeting, secret) = match &context.provider {
+            Configured::Known(block) => (attribute(block, "greeting"), attribute(block, "secret")),
+            _ => (Value::Null, Value::Null),
         };
         let attributes = [("wait_in", wait_in), ("greeting", greeting)];
-        assert_ne!(attributes[1].1, Value::String("panic".to_owned()), "told to panic");
+        assert_ne!(attributes[1].1, Value::String("panic".to_owned()), "told to panic with {secret:?}");
         Ok(Value::Map(BTreeMap::from(attributes.map(|(name, value)| (name.to_owned(), value)))))
     }
 }

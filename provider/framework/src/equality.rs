@@ -5,6 +5,8 @@
 //!
 //! **Invariant:** only a type says that a list is a set; so no value is compared without its type.
 
+use std::collections::VecDeque;
+
 use unicode_normalization::UnicodeNormalization;
 
 use crate::types::Type;
@@ -45,13 +47,11 @@ fn same_elements(element: &Type, left: &[Value], right: &[Value]) -> bool {
     if left.iter().zip(right).all(|(l, r)| equal(element, l, r)) {
         return true;
     }
-    let mut rest: Vec<&Value> = right.iter().collect();
-    left.iter().all(|l| match rest.iter().position(|r| equal(element, l, r)) {
-        Some(found) => {
-            rest.swap_remove(found);
-            true
-        }
-        None => false,
+    // What is left stays in its order, so that the elements of two sorted sets keep meeting at the front.
+    let mut rest: VecDeque<&Value> = right.iter().collect();
+    left.iter().all(|l| {
+        let found = rest.iter().position(|r| equal(element, l, r));
+        found.and_then(|found| rest.remove(found)).is_some()
     })
 }
 

@@ -23,6 +23,7 @@ pub mod provider;
 mod plan_steps;
 mod checks;
 mod wire;
+mod secrets;
 pub mod server;
 mod log;
 pub mod serve;

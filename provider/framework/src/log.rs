@@ -7,6 +7,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Debug};
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
@@ -18,6 +19,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::secrets;
 
 /// The longest text of one field. Hosts read lines of up to 64 KiB.
 const TEXT_LIMIT: usize = 8 << 10;
@@ -41,18 +44,34 @@ pub(crate) fn init() {
 }
 
 /// Sends panics to the log too. Requests survive them, so a line that begins as Go's panics do would be wrong: the CLI
-/// would say that the plugin crashed.
+/// would say that the plugin crashed. Only a panic of the main thread ends the process, and then that is what it should say.
 pub(crate) fn catch_panics() {
-    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        let message = info.payload_as_str().unwrap_or("no message");
+    let main = thread::current().id();
+    panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        let ends_process = thread::current().id() == main;
+        let message = panic_message(info, ends_process);
         let location = info.location().map(ToString::to_string).unwrap_or_default();
         let backtrace = Backtrace::capture();
-        if backtrace.status() == BacktraceStatus::Captured {
-            tracing::error!(location, %backtrace, "a task panicked: {message}");
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        if ends_process {
+            let backtrace = backtrace.unwrap_or_default();
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(io::stderr().lock(), "panic: {message}\n\n{location}\n{backtrace}");
         } else {
-            tracing::error!(location, "a task panicked: {message}");
+            let request = secrets::request();
+            tracing::error!(request, location, backtrace, "a task panicked: {message}");
         }
     }));
+}
+
+/// What a panic says, without what must not be shown. Of the texts that a program holds itself nothing is hidden; neither
+/// is anything on the main thread, which never sees a user's values.
+fn panic_message(info: &PanicHookInfo<'_>, all_may_be_shown: bool) -> String {
+    let Some(message) = info.payload_as_str() else { return "no message".to_owned() };
+    if all_may_be_shown || info.payload().is::<&'static str>() {
+        return message.to_owned();
+    }
+    secrets::masked(message).unwrap_or_else(|| "its message holds values, and is not shown".to_owned())
 }
 
 /// The level that a CLI's variable asks for. Unset, the CLI shows nothing, so only errors are worth a line.

@@ -133,7 +133,13 @@ pub trait Resource<D: Send + Sync>: Send + Sync {
         Ok(state)
     }
 
-    /// Takes over the state of another resource type (a `moved` block across types). The default refuses.
+    /// Refines the configuration that is generated from a state, such as that of an import: of attributes that exclude
+    /// each other only one may stay, and what follows from the others need not be written down.
+    fn generate(&self, _config: &mut Value) {}
+
+    /// Takes over the state of another resource type (a `moved` block across types). The default refuses, and advises to
+    /// import; a resource that cannot be imported says here what to do instead. The state of this very type under another
+    /// address of the provider is taken over by the framework.
     fn move_from(&self, _source_type: &str, _source_state: &serde_json::Value) -> Option<Result<State, Diagnostics>> {
         None
     }

@@ -1,7 +1,7 @@
 //! How long an operation may take: durations as text, and the attribute `timeouts` of a resource.
 //!
 //! The CLI itself waits for ever. A resource whose schema has an attribute `timeouts` (one nested object of optional
-//! texts `create`, `read`, `update`, `delete`) gets a limit for each operation, whether the user sets one or not.
+//! texts `create`, `read`, `update`, `delete`) lets the user set the limit of each operation; every operation has one.
 //!
 //! **Invariant:** a text is either understood wholly or refused; nothing is rounded or guessed.
 
@@ -60,6 +60,8 @@ pub(crate) struct Limit {
     pub(crate) duration: Duration,
     /// Whether the user set it.
     pub(crate) configured: bool,
+    /// Whether the user can set it.
+    pub(crate) adjustable: bool,
 }
 
 /// Reads a duration such as `500ms`, `5s`, `20m` or `1h30m`.
@@ -147,19 +149,18 @@ fn has_timeouts(schema: &Schema) -> bool {
     schema.attributes.iter().any(|a| a.name == ATTRIBUTE && matches!(a.kind, Kind::Nested(Nesting::Single, _)))
 }
 
-/// The limit of an operation on an object of these attributes; `None` when the schema has no `timeouts`.
-pub(crate) fn limit(schema: &Schema, value: &Value, operation: Operation) -> Option<Limit> {
-    if !has_timeouts(schema) {
-        return None;
-    }
+/// The limit of an operation on an object of these attributes; the default one when the schema has no `timeouts`.
+pub(crate) fn limit(schema: &Schema, value: &Value, operation: Operation) -> Limit {
+    let adjustable = has_timeouts(schema);
     let text = value.get(ATTRIBUTE).get(operation.name()).as_str();
     // A text in a state that an earlier version took is no reason to fail here: validation has spoken already.
     let configured = text.and_then(|text| parse_duration(text).ok()).filter(|duration| !duration.is_zero());
-    Some(Limit {
+    Limit {
         operation,
         duration: configured.unwrap_or_else(|| operation.default_limit()),
         configured: configured.is_some(),
-    })
+        adjustable,
+    }
 }
 
 /// Checks the durations that are known in a configuration.
@@ -253,14 +254,16 @@ mod tests {
 
     #[test]
     fn the_limit_is_the_users_or_the_default() {
-        let create = |value: &Value| limit(&schema(), value, Operation::Create).unwrap();
+        let create = |value: &Value| limit(&schema(), value, Operation::Create);
         let set = create(&with_create("3s"));
         assert_eq!((set.duration, set.configured), (Duration::from_secs(3), true));
         let unset = create(&Value::object([(ATTRIBUTE, Value::Null)]));
         assert_eq!((unset.duration, unset.configured), (Duration::from_mins(20), false));
-        let read = limit(&schema(), &with_create("3s"), Operation::Read).unwrap();
+        let read = limit(&schema(), &with_create("3s"), Operation::Read);
         assert_eq!((read.duration, read.configured), (Duration::from_mins(5), false));
-        assert_eq!(limit(&Schema::default(), &Value::Null, Operation::Read), None);
+        let fixed = limit(&Schema::default(), &with_create("3s"), Operation::Read);
+        assert_eq!((fixed.duration, fixed.configured, fixed.adjustable), (Duration::from_mins(5), false, false));
+        assert!(read.adjustable, "a schema with timeouts lets the user set them");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn error(error: &Error, path: &dyn Fn(&Blame) -> Path) -> Diagnostic {
     if let Some(statement) = error.failed_statement() {
         let _ = write!(detail, "\n\nThe statement was:\n{statement}");
     }
-    if let Some(advice) = error.advised() {
+    if let Some(advice) = error.advised().or_else(|| was_cut_off(error).then_some(CUT_OFF)) {
         let _ = write!(detail, "\n\n{}", sentence(advice));
     }
     let diagnostic = Diagnostic::error(format!("Cannot {}", error.doing()), detail);
@@ -32,6 +32,15 @@ pub fn error(error: &Error, path: &dyn Fn(&Blame) -> Path) -> Diagnostic {
         Some(blame) => diagnostic.at(path(blame)),
         None => diagnostic,
     }
+}
+
+/// What to do when the server went away in the middle.
+const CUT_OFF: &str = "The server ended the connection, as it does when it stops, crashes or hands over to another. What was \
+    not committed is undone. Plan again when the server answers";
+
+/// Whether a connection that worked came to an end: the server says that it stops or crashed, or says nothing any more.
+fn was_cut_off(error: &Error) -> bool {
+    !error.is_unreachable() && (error.is_closed() || matches!(error.sqlstate(), Some("57P01" | "57P02" | "57P05")))
 }
 
 /// The messages for several failures.

@@ -31,11 +31,20 @@ impl Servers {
     /// Starts (or finds) a server of each major version. A version 15 that is not installed is left out: only the test
     /// that needs it fails.
     pub async fn start(majors: &[u32]) -> Result<Self> {
-        let run = Arc::new(RunDir::new()?);
         let given = match std::env::var("PG_TEST_URL") {
             Ok(url) => Some(Address::parse(&url).map_err(|e| format!("PG_TEST_URL: {e}"))?),
             Err(_) => None,
         };
+        Self::start_beside(given, majors).await
+    }
+
+    /// Starts servers that nobody else uses, for tests that harm theirs.
+    pub async fn start_own(majors: &[u32]) -> Result<Self> {
+        Self::start_beside(None, majors).await
+    }
+
+    async fn start_beside(given: Option<Address>, majors: &[u32]) -> Result<Self> {
+        let run = Arc::new(RunDir::new()?);
         let mut addresses = BTreeMap::new();
         let mut own = Vec::new();
         for &major in majors {

@@ -45,11 +45,13 @@ pub struct ObservedTable {
     /// The names of the primary key's columns, in order; empty without one.
     pub primary_key: Vec<String>,
     /// Its comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Its pgvector indexes, for the case that a retype has to rebuild them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vector_indexes: Vec<DependentIndex>,
     /// The checks that an interrupted online `set not null` left behind.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_null_checks: Vec<NotNullCheck>,
 }
 
@@ -72,10 +74,13 @@ pub struct ObservedColumn {
     /// Whether it may hold null.
     pub nullable: bool,
     /// Its default in the server's spelling, read with `search_path = pg_catalog`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
     /// Whether the server computes it (generated or identity column).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub generated: bool,
     /// Its comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// The spelling of its type that the server took for this type though we cannot tell that it is the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -121,10 +121,6 @@ async fn staff<Q: Question>(database: Database, mut on_duty: OnDuty<Q>) {
     let desk = Arc::clone(&on_duty.desk);
     let mut session: Option<Session> = None;
     loop {
-        if desk.is_empty() {
-            // Before the desk is left: who asks next must find the connection in the pool.
-            session.take().map(Session::give_back);
-        }
         let Some(mut asked) = desk.next_or_leave() else {
             on_duty.left = true;
             return;
@@ -164,10 +160,15 @@ async fn staff<Q: Question>(database: Database, mut on_duty: OnDuty<Q>) {
         };
         match answers {
             Ok(answers) => {
+                if desk.is_empty() {
+                    // Before anybody is answered: who asks next must find the connection in the pool.
+                    ready.give_back();
+                } else {
+                    session = Some(ready);
+                }
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Reply::Answer(answer));
                 }
-                session = Some(ready);
             }
             Err(error) => {
                 tracing::debug!(%error, questions = questions.len(), "a look for several failed; each looks alone");

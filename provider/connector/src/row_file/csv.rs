@@ -15,6 +15,7 @@ pub(super) struct Record<'r> {
     text: &'r str,
     beside: &'r str,
     fields: &'r [Field],
+    count: usize,
 }
 
 /// One field.
@@ -28,10 +29,10 @@ pub(super) struct Field {
 impl<'r> Record<'r> {
     /// How many fields there are.
     pub(super) fn len(&self) -> usize {
-        self.fields.len()
+        self.count
     }
 
-    /// The fields: text without quotes, and whether it was quoted.
+    /// The fields, as many as were asked for: text without quotes, and whether it was quoted.
     pub(super) fn fields(self) -> impl Iterator<Item = (&'r str, bool)> {
         self.fields.iter().map(move |field| (field.span.of(self.text, self.beside), field.quoted))
     }
@@ -61,8 +62,8 @@ impl<R: BufRead> Reader<R> {
         Self { source, line: 0, buffer: Vec::new(), beside: String::new(), fields: Vec::new() }
     }
 
-    /// The next record; `None` at the end. Empty lines are passed over.
-    pub(super) fn record(&mut self) -> Result<Option<Record<'_>>, Fault> {
+    /// The next record, with at most so many of its fields; `None` at the end. Empty lines are passed over.
+    pub(super) fn record(&mut self, most: usize) -> Result<Option<Record<'_>>, Fault> {
         super::let_go(&mut self.buffer);
         let mut begin = 0;
         let mut open = false;
@@ -104,34 +105,40 @@ impl<R: BufRead> Reader<R> {
                 let text = text.strip_suffix('\r').unwrap_or(text);
                 self.fields.clear();
                 self.beside.clear();
-                fields(text, &mut self.fields, &mut self.beside).map_err(fault)?;
-                return Ok(Some(Record { line: begun, text, beside: &self.beside, fields: &self.fields }));
+                let count = fields(text, &mut self.fields, &mut self.beside, most).map_err(fault)?;
+                return Ok(Some(Record { line: begun, text, beside: &self.beside, fields: &self.fields, count }));
             }
         }
     }
 }
 
-fn fields(text: &str, fields: &mut Vec<Field>, beside: &mut String) -> Result<(), String> {
+/// Keeps the first fields, and returns how many there are.
+fn fields(text: &str, fields: &mut Vec<Field>, beside: &mut String, most: usize) -> Result<usize, String> {
     let bytes = text.as_bytes();
-    let mut at = 0;
+    let (mut at, mut count) = (0, 0);
+    let mut keep = |count: usize, field| {
+        if count <= most {
+            fields.push(field);
+        }
+    };
     loop {
+        count += 1;
         if bytes.get(at) == Some(&b'"') {
             let (field, after) = quoted_field(text, at + 1, beside)?;
-            fields.push(field);
+            keep(count, field);
             at = after;
         } else {
             let end = bytes[at..].iter().position(|b| matches!(b, b',' | b'"')).map_or(bytes.len(), |found| at + found);
             if bytes.get(end) == Some(&b'"') {
-                let number = fields.len() + 1;
-                return Err(format!("field {number}: a quote stands inside a field that does not begin with one"));
+                return Err(format!("field {count}: a quote stands inside a field that does not begin with one"));
             }
-            fields.push(Field { span: Span { start: at, end, undone: false }, quoted: false });
+            keep(count, Field { span: Span { start: at, end, undone: false }, quoted: false });
             at = end;
         }
         match bytes.get(at) {
             Some(b',') => at += 1,
-            None => return Ok(()),
-            Some(_) => return Err(format!("field {}: text follows the closing quote", fields.len())),
+            None => return Ok(count),
+            Some(_) => return Err(format!("field {count}: text follows the closing quote")),
         }
     }
 }
@@ -166,7 +173,7 @@ mod tests {
         let mut reader = Reader::new(text.as_bytes());
         let mut records = Vec::new();
         loop {
-            match reader.record() {
+            match reader.record(9) {
                 Ok(None) => return Ok(records),
                 Ok(Some(record)) => {
                     let shown = |(text, quoted)| if quoted { format!("<{text}>") } else { String::from(text) };

@@ -6,8 +6,9 @@ mod csv;
 mod json;
 mod span;
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -16,6 +17,9 @@ use crate::error::{Blame, Error};
 
 /// The longest line of JSON Lines, and the longest record of CSV, in bytes.
 pub const MAX_RECORD_BYTES: usize = 8 << 20;
+
+/// The most columns that a table of Postgres has.
+const MAX_COLUMNS: usize = 1600;
 
 /// A buffer that grew beyond this for one record is not kept for the next.
 const KEPT_BYTES: usize = 1 << 20;
@@ -119,13 +123,23 @@ impl RowFile {
     /// Opens a file; its name says what it holds. `csv_null` is the CSV text that means null, by default the empty field
     /// without quotes.
     pub(crate) fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
-        let Format { json, gzip } = Format::of(path)?;
+        let format = Format::of(path)?;
         let file = File::open(path).map_err(|e| {
             fault(path, None, &format!("it cannot be opened: {e}")).advice(
                 "the path is relative to the folder that the command runs in; write \"${path.module}/rows.jsonl\" to name \
                  a file beside the configuration",
             )
         })?;
+        Self::read_from(path, format, file, csv_null)
+    }
+
+    /// Reads what would be in a file of that name.
+    pub(crate) fn read_from(
+        path: &Path,
+        Format { json, gzip }: Format,
+        file: impl Read + Send + 'static,
+        csv_null: Option<&str>,
+    ) -> Result<Self, Error> {
         let source: Box<dyn BufRead + Send> = if gzip {
             Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file))))
         } else {
@@ -135,19 +149,23 @@ impl RowFile {
             Body::Json(json::Reader::new(source))
         } else {
             let mut reader = csv::Reader::new(source);
-            let header = match reader.record() {
-                Ok(Some(record)) => record.fields().map(|(text, _)| text.to_owned()).collect::<Vec<_>>(),
+            let wrong = |line, message: &str| Err(fault(path, Some(line), message));
+            let record = match reader.record(MAX_COLUMNS) {
+                Ok(Some(record)) => record,
                 Ok(None) => {
-                    return Err(fault(
-                        path,
-                        Some(1),
-                        "a CSV file begins with a header that names the columns, and it is empty",
-                    ));
+                    return wrong(1, "a CSV file begins with a header that names the columns, and it is empty");
                 }
-                Err(e) => return Err(fault(path, Some(e.line), &e.message)),
+                Err(e) => return wrong(e.line, &e.message),
             };
-            if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
-                return Err(fault(path, Some(1), &format!("the header names column {:?} twice", twice.1)));
+            if record.len() > MAX_COLUMNS {
+                let message =
+                    format!("the header names {} columns, and a table has at most {MAX_COLUMNS}", record.len());
+                return wrong(record.line, &message);
+            }
+            let header: Vec<String> = record.fields().map(|(text, _)| text.to_owned()).collect();
+            let mut seen = HashSet::new();
+            if let Some(twice) = header.iter().find(|name| !seen.insert(name.as_str())) {
+                return wrong(1, &format!("the header names column {twice:?} twice"));
             }
             Body::Csv { reader, header, null: csv_null.map(str::to_owned) }
         };
@@ -178,7 +196,7 @@ impl RowFile {
                 Ok(None) => None,
                 Ok(Some(object)) => Some(Ok(FileRow { line: object.line, cells: FileCells::Json(JsonCells(object)) })),
             },
-            Body::Csv { reader, header, null } => match reader.record() {
+            Body::Csv { reader, header, null } => match reader.record(header.len()) {
                 Err(e) => {
                     *broken = true;
                     Some(Err(fault(path, Some(e.line), &e.message)))
@@ -280,6 +298,7 @@ mod tests {
             ("a.jsonl", b"{\"a\" 1}\n", "a.jsonl, line 1: at character 6: expected `:`"),
             ("a.csv", b"", "a.csv, line 1: a CSV file begins with a header"),
             ("a.csv", b"a,a\n", "a.csv, line 1: the header names column \"a\" twice"),
+            ("a.csv", &b",".repeat(1600), "a.csv, line 1: the header names 1601 columns, and a table has at most 1600"),
             ("a.csv", b"a,b\n1,2\n\"x\ny\",2,3\n", "a.csv, line 3: the record has 3 fields and the header has 2"),
             ("a.csv", b"a\n\"x\n", "a.csv, line 2: a quoted field is not closed"),
             ("a.csv.gz", b"a\n1\n", "it cannot be read"),

@@ -13,7 +13,7 @@ pub(crate) mod key;
 pub(crate) mod kind;
 pub mod ledger;
 mod live;
-mod number;
+pub(crate) mod number;
 mod pass;
 pub(crate) mod pinned;
 mod place;

@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// Beyond this no type of Postgres holds the number, and a text such as `1e999999999` must not become its zeros.
-const MAX_EXPONENT: i64 = 200_000;
+const MAX_EXPONENT: u64 = 200_000;
 
 /// A decimal number: `0.digits` times ten to the power of `exponent`. Equal numbers have equal parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +30,7 @@ impl Decimal {
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         if whole.is_empty() && fraction.is_empty()
             || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit())
-            || exponent.abs() > MAX_EXPONENT
+            || exponent.unsigned_abs() > MAX_EXPONENT
         {
             return None;
         }
@@ -111,7 +111,21 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_numbers() {
-        for text in ["", "-", ".", "e5", "1e", "1.2.3", "0x10", "1_000", "NaN", "1e999999999", " 1", "١"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "e5",
+            "1e",
+            "1.2.3",
+            "0x10",
+            "1_000",
+            "NaN",
+            "1e999999999",
+            "1e-9223372036854775808",
+            " 1",
+            "١",
+        ] {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }
     }

@@ -243,7 +243,9 @@ mod tests {
         let long = |n: usize| "x".repeat(n);
         let digest = |cells: &[(&str, &str)]| {
             let mut digest = CellDigest::default();
-            cells.iter().for_each(|(name, text)| digest.add(name, text));
+            for (name, text) in cells {
+                digest.add(name, text);
+            }
             digest.finish()
         };
         let all = [

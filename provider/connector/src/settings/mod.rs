@@ -7,6 +7,7 @@ mod conninfo;
 pub mod duration;
 mod explicit;
 mod keyword;
+pub(crate) mod named_file;
 mod origin;
 mod pgpass;
 mod resolve;
@@ -23,6 +24,8 @@ use crate::error::Error;
 pub use explicit::Explicit;
 pub use origin::Origin;
 pub use secret::Secret;
+#[cfg(feature = "surfaces")]
+pub(crate) use {pgpass::find as find_password, service::find as find_service};
 
 /// Resolved connection settings.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::named_file;
 use super::secret::Secret;
 
 /// What the password file says, if it may be used.
@@ -32,7 +33,7 @@ impl Pgpass {
                 return ignored(format!("group or others have access to it; run `chmod 600 {}`", file.display()));
             }
         }
-        match std::fs::read_to_string(file) {
+        match named_file::read_text(file) {
             Ok(text) => Self { text: Some(Secret::new(text)), warning: None },
             Err(error) => ignored(format!("it cannot be read: {error}")),
         }
@@ -40,22 +41,26 @@ impl Pgpass {
 
     /// The password of the first line that fits.
     pub(super) fn find(&self, host: &str, port: u16, database: &str, user: &str) -> Option<Secret> {
-        let port = port.to_string();
-        let wanted = [host, &port, database, user];
-        let text = self.text.as_ref()?.reveal();
-        text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-            let mut rest = line;
-            for wanted in wanted {
-                let (field, tail) = field(rest)?;
-                if field != wanted && &rest[..rest.len() - tail.len() - 1] != "*" {
-                    return None;
-                }
-                rest = tail;
-            }
-            let password = unescape(rest.trim_end_matches('\r'));
-            (!password.is_empty()).then(|| Secret::new(password))
-        })
+        find(self.text.as_ref()?.reveal(), host, port, database, user)
     }
+}
+
+/// The password of the first line of a file's text that fits.
+pub(crate) fn find(text: &str, host: &str, port: u16, database: &str, user: &str) -> Option<Secret> {
+    let port = port.to_string();
+    let wanted = [host, &port, database, user];
+    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let mut rest = line;
+        for wanted in wanted {
+            let (field, tail) = field(rest)?;
+            if field != wanted && &rest[..rest.len() - tail.len() - 1] != "*" {
+                return None;
+            }
+            rest = tail;
+        }
+        let password = unescape(rest.trim_end_matches('\r'));
+        (!password.is_empty()).then(|| Secret::new(password))
+    })
 }
 
 /// The text before the next colon that is not escaped, and what follows the colon.

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use super::keyword;
+use super::named_file;
 use super::origin::Origin;
 
 /// A keyword, its value and where it stands.
-pub(super) type Setting = (&'static str, String, Origin);
+pub(crate) type Setting = (&'static str, String, Origin);
 
 /// The settings of a service, or why they cannot be had.
 pub(super) fn read(service: &str, files: &[PathBuf]) -> Result<Vec<Setting>, String> {
     for file in files {
-        let text = match std::fs::read_to_string(file) {
+        let text = match named_file::read_text(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(format!("the service file {} cannot be read: {error}", file.display())),
@@ -24,7 +25,8 @@ pub(super) fn read(service: &str, files: &[PathBuf]) -> Result<Vec<Setting>, Str
     Err(format!("no file defines the service {service:?}; looked in {}", looked.join(", ")))
 }
 
-fn find(service: &str, text: &str, file: &Path) -> Result<Option<Vec<Setting>>, String> {
+/// The settings of a service in the text of one file.
+pub(crate) fn find(service: &str, text: &str, file: &Path) -> Result<Option<Vec<Setting>>, String> {
     let mut found: Option<Vec<Setting>> = None;
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -11,10 +11,13 @@ pub(super) enum Element {
     List(Vec<Self>),
 }
 
+/// How deep arrays are read. The server's own have at most six dimensions.
+const MAX_DEPTH: usize = 32;
+
 /// Reads `{1,NULL,"a b"}`, `{{1,2},{3,4}}` or `[0:1]={1,2}`; `None` when the text is no such literal.
 pub(super) fn parse(text: &str, delimiter: char) -> Option<Vec<Element>> {
     let body = if text.starts_with('[') { &text[text.find('=')? + 1..] } else { text };
-    let mut reader = Reader { rest: body, delimiter };
+    let mut reader = Reader { rest: body, delimiter, depth: 0 };
     let elements = reader.list()?;
     reader.rest.is_empty().then_some(elements)
 }
@@ -22,6 +25,7 @@ pub(super) fn parse(text: &str, delimiter: char) -> Option<Vec<Element>> {
 struct Reader<'a> {
     rest: &'a str,
     delimiter: char,
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -32,13 +36,16 @@ impl Reader<'_> {
 
     fn list(&mut self) -> Option<Vec<Element>> {
         self.take('{')?;
+        self.depth = Some(self.depth + 1).filter(|depth| *depth <= MAX_DEPTH)?;
         let mut elements = Vec::new();
         if self.take('}').is_some() {
+            self.depth -= 1;
             return Some(elements);
         }
         loop {
             elements.push(self.element()?);
             if self.take('}').is_some() {
+                self.depth -= 1;
                 return Some(elements);
             }
             self.take(self.delimiter)?;

@@ -98,6 +98,18 @@ pub fn filter_fault(text: &str) -> Option<String> {
     filter::fault(text)
 }
 
+/// What is wrong with a condition, and how messages show it.
+#[cfg(feature = "surfaces")]
+pub(crate) fn check_condition(text: &str) -> (Option<String>, String) {
+    (filter::fault(text), filter::masked(text))
+}
+
+/// Whether a text is an array as the server prints it.
+#[cfg(feature = "surfaces")]
+pub(crate) fn read_array(text: &str) -> bool {
+    array::parse(text, ',').is_some()
+}
+
 /// Reads rows in a transaction that has just begun; it becomes read-only and sees one state of the database from here on.
 /// Nothing else is to be done in it afterwards.
 pub async fn read(transaction: &tokio_postgres::Transaction<'_>, query: &SourceQuery) -> Result<Rows, Error> {

@@ -3,6 +3,8 @@
 //! Checked are types, enumerations, constants, bounds and lengths, required members and what lists and objects hold; a
 //! key word that is not known here is not checked. **Invariant:** a row that fits the schema is never refused.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use super::{ColumnInfo, Meaning, Rows};
@@ -14,6 +16,9 @@ const MOST_FAULTS: usize = 20;
 
 /// How deep references are followed.
 const MAX_DEPTH: usize = 64;
+
+/// How many schemas are held against one value. A schema that refers to itself twice over could go on for ever.
+const MAX_STEPS: u32 = 100_000;
 
 /// A key word, when a number is beyond the bound that it gives, and what to say then.
 type Bound = (&'static str, fn(f64, f64) -> bool, &'static str);
@@ -62,7 +67,8 @@ impl RecordCheck {
             for (column, value) in rows.columns.iter().zip(row) {
                 let Some(schema) = properties.get(&column.name) else { continue };
                 let read = as_read(column, value).filter(|v| !v.is_null() || required.contains(&column.name.as_str()));
-                let fault = read.and_then(|v| self.fault(schema, &v, &format!("rows[{index}].{}", column.name), 0));
+                let at = || format!("rows[{index}].{}", column.name);
+                let fault = read.and_then(|v| self.fault(schema, &v, &at(), 0, &Cell::new(MAX_STEPS)));
                 match fault {
                     Some(_) if faults.len() == MOST_FAULTS => more += 1,
                     Some(fault) => faults.push(fault),
@@ -75,6 +81,12 @@ impl RecordCheck {
         }
         let error = |message| Error::new("read rows", message).blame(Blame::Attribute("record_schema"));
         if faults.is_empty() { Ok(()) } else { Err(faults.into_iter().map(error).collect()) }
+    }
+
+    /// What is wrong with one value that the whole schema describes.
+    #[cfg(feature = "surfaces")]
+    pub(crate) fn check_value(&self, value: &Value) -> Option<String> {
+        self.fault(&self.document, value, "value", 0, &Cell::new(MAX_STEPS))
     }
 
     fn properties(&self) -> Option<&Map<String, Value>> {
@@ -94,7 +106,9 @@ impl RecordCheck {
     }
 
     /// What is wrong with a value; `None` when nothing is.
-    fn fault(&self, schema: &Value, value: &Value, path: &str, depth: usize) -> Option<String> {
+    fn fault(&self, schema: &Value, value: &Value, path: &str, depth: usize, steps: &Cell<u32>) -> Option<String> {
+        // What is not looked at any more counts as fitting.
+        steps.set(steps.get().checked_sub(1)?);
         if depth > MAX_DEPTH {
             return None;
         }
@@ -122,14 +136,14 @@ impl RecordCheck {
         }
         for any in ["anyOf", "oneOf"] {
             if let Some(branches) = schema.get(any).and_then(Value::as_array) {
-                let mut faults = branches.iter().map(|branch| self.fault(branch, value, path, depth + 1));
+                let mut faults = branches.iter().map(|branch| self.fault(branch, value, path, depth + 1, steps));
                 if !branches.is_empty() && !faults.any(|fault| fault.is_none()) {
                     return wrong("fits none of the allowed forms".to_owned());
                 }
             }
         }
         for branch in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(fault) = self.fault(branch, value, path, depth + 1) {
+            if let Some(fault) = self.fault(branch, value, path, depth + 1, steps) {
                 return Some(fault);
             }
         }
@@ -166,7 +180,7 @@ impl RecordCheck {
                 let first = schema.get("prefixItems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
                 let rest = schema.get("items").filter(|items| !items.is_array());
                 items.iter().enumerate().find_map(|(at, item)| {
-                    self.fault(first.get(at).or(rest)?, item, &format!("{path}[{at}]"), depth + 1)
+                    self.fault(first.get(at).or(rest)?, item, &format!("{path}[{at}]"), depth + 1, steps)
                 })
             }
             Value::Object(members) => {
@@ -178,7 +192,7 @@ impl RecordCheck {
                 let others = schema.get("additionalProperties");
                 members.iter().find_map(|(name, member)| {
                     let schema = properties.and_then(|p| p.get(name)).or(others)?;
-                    self.fault(schema, member, &format!("{path}.{name}"), depth + 1)
+                    self.fault(schema, member, &format!("{path}.{name}"), depth + 1, steps)
                 })
             }
             _ => None,

@@ -27,6 +27,7 @@ pub struct TableSpec {
     /// Who owns it.
     pub managed_by: ManagedBy,
     /// Its comment; `None` leaves the comment alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Its columns, in the order in which a new table has them.
     pub columns: Vec<ColumnSpec>,
@@ -44,8 +45,10 @@ pub struct ColumnSpec {
     /// Whether it may hold null. False for columns of the primary key.
     pub nullable: bool,
     /// Its default, an SQL expression; `None` leaves the default alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
     /// Its comment; `None` leaves the comment alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
 }
 

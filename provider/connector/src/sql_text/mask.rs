@@ -7,6 +7,9 @@ use super::lexer::{Kind, Lexeme, lex};
 
 const MASK: &str = "'***'";
 
+/// How deep the literals inside a literal are looked for. The server nests code in code no deeper than users write it.
+const MAX_BODIES: usize = 8;
+
 /// The text with its literals and comments masked.
 pub fn mask_literals(text: &str) -> String {
     mask(text, 0).0
@@ -19,6 +22,7 @@ pub fn has_secrets(text: &str) -> bool {
 
 /// The text with its literals and comments masked, and where a byte offset of the original went.
 pub fn mask(text: &str, at: usize) -> (String, usize) {
+    let at = super::floor(text, at);
     let mut masked = String::with_capacity(text.len());
     let mut went = None;
     write(text, 0, at, true, &mut masked, &mut went);
@@ -27,15 +31,15 @@ pub fn mask(text: &str, at: usize) -> (String, usize) {
 }
 
 fn write(text: &str, base: usize, at: usize, bodies: bool, masked: &mut String, went: &mut Option<usize>) {
-    let lexemes = lex(text);
-    for (i, lexeme) in lexemes.iter().enumerate() {
+    let mut statement = Begun::default();
+    for lexeme in &lex(text) {
         let start = base + lexeme.start;
         let holds = went.is_none() && (start..start + lexeme.text.len()).contains(&at);
         if holds {
             *went = Some(masked.len());
         }
         match (lexeme.kind, lexeme.dollar_body()) {
-            (Kind::DollarText, Some((offset, body))) if bodies && is_code(&lexemes[..i]) => {
+            (Kind::DollarText, Some((offset, body))) if bodies && statement.code_follows() => {
                 if holds && at >= base + offset && at < base + offset + body.len() {
                     *went = None;
                 }
@@ -63,74 +67,128 @@ fn write(text: &str, base: usize, at: usize, bodies: bool, masked: &mut String, 
                 masked.push_str(lexeme.text);
             }
         }
+        statement.add(lexeme);
     }
 }
 
-/// Whether the literal that follows is the code of a routine or of a `do` block.
-fn is_code(before: &[Lexeme<'_>]) -> bool {
-    let statement = before.iter().rposition(|l| l.kind == Kind::Semicolon).map_or(before, |at| &before[at + 1..]);
-    let mut words = statement.iter().filter(|l| !l.is_blank());
-    let first = words.next();
-    let last = statement.iter().rev().find(|l| !l.is_blank());
-    let block = first.is_some_and(|l| l.is("do"));
-    let routine = first.is_some_and(|l| l.is("create"))
-        && statement.iter().any(|l| l.is("function") || l.is("procedure"))
-        && last.is_some_and(|l| l.is("as"));
-    block || routine
+/// What of a statement tells whether the literal that follows is the code of a routine or of a `do` block.
+#[derive(Clone, Copy, Default)]
+enum Begun {
+    #[default]
+    Nothing,
+    /// `do`
+    Do,
+    /// `create`, perhaps of a routine, and whether `as` is its last word so far.
+    Create {
+        routine: bool,
+        ends_with_as: bool,
+    },
+    Other,
 }
 
-/// The literals that follow the word `password`, without their quotes.
-fn passwords(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut follows = false;
-    for lexeme in lex(text).iter().filter(|l| !l.is_blank()) {
-        match (lexeme.kind, lexeme.dollar_body()) {
-            (_, Some((_, body))) => {
-                if follows {
-                    found.push(body.to_owned());
-                }
-                found.extend(passwords(body));
-            }
-            (Kind::Text, _) if follows => {
-                let content = lexeme.text.find('\'').map_or("", |at| lexeme.text[at + 1..].trim_end_matches('\''));
-                found.push(content.replace("''", "'"));
-            }
-            _ => {}
-        }
-        follows = lexeme.is("password");
+impl Begun {
+    fn add(&mut self, lexeme: &Lexeme<'_>) {
+        *self = match *self {
+            _ if lexeme.kind == Kind::Semicolon => Self::Nothing,
+            before if lexeme.is_blank() => before,
+            Self::Nothing if lexeme.is("do") => Self::Do,
+            Self::Nothing if lexeme.is("create") => Self::Create { routine: false, ends_with_as: false },
+            Self::Nothing => Self::Other,
+            Self::Create { routine, .. } => Self::Create {
+                routine: routine || lexeme.is("function") || lexeme.is("procedure"),
+                ends_with_as: lexeme.is("as"),
+            },
+            begun => begun,
+        };
     }
-    found.retain(|p| !p.is_empty());
-    found
+
+    fn code_follows(self) -> bool {
+        matches!(self, Self::Do | Self::Create { routine: true, ends_with_as: true })
+    }
 }
 
 /// A server's message about a text, without the text's literals: they may be quoted in it, or be a part of a statement
 /// that its CONTEXT repeats.
 pub fn scrub(message: &str, text: &str) -> String {
-    let mut clean = message.to_owned();
-    for literal in literals(text) {
-        clean = clean.replace(&literal, MASK);
+    let mut found = Found::default();
+    found.collect(text, 0);
+    replaced(&replaced(message, found.literals, MASK), found.passwords, "***")
+}
+
+/// What of a text must not be shown.
+#[derive(Default)]
+struct Found {
+    /// The literals as they are written.
+    literals: Vec<String>,
+    /// The content of the literals that follow the word `password`.
+    passwords: Vec<String>,
+}
+
+impl Found {
+    fn collect(&mut self, text: &str, depth: usize) {
+        let mut follows = false;
+        for lexeme in lex(text).iter().filter(|l| !l.is_blank()) {
+            match (lexeme.kind, lexeme.dollar_body()) {
+                (_, Some((_, body))) => {
+                    if follows {
+                        self.passwords.push(body.to_owned());
+                    }
+                    if depth < MAX_BODIES {
+                        self.collect(body, depth + 1);
+                    }
+                    self.literals.push(lexeme.text.to_owned());
+                }
+                (Kind::Text, _) => {
+                    if follows {
+                        let content =
+                            lexeme.text.find('\'').map_or("", |at| lexeme.text[at + 1..].trim_end_matches('\''));
+                        self.passwords.push(content.replace("''", "'"));
+                    }
+                    if lexeme.text.len() > 2 {
+                        self.literals.push(lexeme.text.to_owned());
+                    }
+                }
+                _ => {}
+            }
+            follows = lexeme.is("password");
+        }
     }
-    for password in passwords(text) {
-        clean = clean.replace(&password, "***");
+}
+
+/// The text with `mask` for each of the hidden texts in it, the longest where several begin at one place.
+fn replaced(text: &str, mut hidden: Vec<String>, mask: &str) -> String {
+    hidden.retain(|one| !one.is_empty());
+    hidden.sort_unstable();
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if let Some(found) = longest_beginning(rest, &hidden) {
+            clean.push_str(mask);
+            rest = &rest[found.len()..];
+        } else {
+            clean.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
     }
     clean
 }
 
-/// The literals as they are written, the longest first so that none is cut by a shorter one inside it.
-fn literals(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for lexeme in lex(text) {
-        match (lexeme.kind, lexeme.dollar_body()) {
-            (_, Some((_, body))) => {
-                found.extend(literals(body));
-                found.push(lexeme.text.to_owned());
-            }
-            (Kind::Text, _) if lexeme.text.len() > 2 => found.push(lexeme.text.to_owned()),
-            _ => {}
+/// The longest of the sorted texts that this one begins with.
+fn longest_beginning<'a>(text: &str, sorted: &'a [String]) -> Option<&'a str> {
+    let mut wanted = text;
+    loop {
+        let before = sorted.partition_point(|one| one.as_str() <= wanted);
+        let nearest = sorted.get(before.checked_sub(1)?)?.as_str();
+        if text.starts_with(nearest) {
+            return Some(nearest);
+        }
+        // Whatever else the text begins with is at most as long as what it shares with its nearest neighbour.
+        let shared = text.bytes().zip(nearest.bytes()).take_while(|(a, b)| a == b).count();
+        wanted = &text[..text.floor_char_boundary(shared)];
+        if wanted.is_empty() {
+            return None;
         }
     }
-    found.sort_by_key(|l| std::cmp::Reverse(l.len()));
-    found
 }
 
 #[cfg(test)]
@@ -187,6 +245,21 @@ mod tests {
         }
         let (masked, went) = mask("select 1", 8);
         assert_eq!(went, masked.len());
+    }
+
+    #[test]
+    fn of_hidden_texts_the_longest_is_replaced() {
+        let hidden = ["ab", "abcd", "abce", "x", "", "é"].map(str::to_owned).to_vec();
+        for (text, clean) in
+            [("abcd", "*"), ("abcf", "*cf"), ("abcdabce ab a", "** * a"), ("bxx", "b**"), ("è é", "è *"), ("", "")]
+        {
+            assert_eq!(replaced(text, hidden.clone(), "*"), clean, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_inside_a_character_is_the_character() {
+        assert_eq!(mask("naïve", 3), ("naïve".to_owned(), 2));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::error::Error;
-use crate::settings::{Pem, PemForm, Roots, SslMode, Tls};
+use crate::settings::{Pem, PemForm, Roots, SslMode, Tls, named_file};
 use verifier::{Trust, Verifier};
 
 const DOING: &str = "set up TLS";
@@ -132,10 +132,26 @@ fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
     })
 }
 
+/// Reads a text as each of the things that settings give in PEM form, and bytes as a certificate.
+#[cfg(feature = "surfaces")]
+pub(crate) fn read_all(text: &str, bytes: &[u8]) {
+    use crate::settings::{Origin, Secret};
+    let pem = Pem { form: PemForm::Text(Secret::new(text)), origin: Origin::Default };
+    let found = certificates(&pem, "sslcert").unwrap_or_default();
+    for certificate in found.iter().chain([&CertificateDer::from(bytes)]) {
+        if let Some(facts) = certificate::Facts::read(certificate) {
+            let _ = (facts.names(), facts.has_common_name("localhost"));
+            let _ = facts.check_time(rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::ZERO));
+        }
+    }
+    let _ = RootCertStore::empty().add_parsable_certificates(found);
+    let _ = private_key(&pem);
+}
+
 fn read(pem: &Pem, setting: &str) -> Result<Vec<u8>, Error> {
     match &pem.form {
         PemForm::Text(text) => Ok(text.reveal().as_bytes().to_vec()),
-        PemForm::File(file) => std::fs::read(file).map_err(|error| {
+        PemForm::File(file) => named_file::read(file).map_err(|error| {
             fault(pem, setting, &format!("the file cannot be read: {error}"))
                 .advice("give a path (a relative one starts at the working directory) or the PEM text itself")
         }),

@@ -75,7 +75,7 @@ impl Question for Place {
 
     async fn answer(client: &Client, places: &[Self]) -> Result<Vec<Self::Answer>, Error> {
         let looking = try_join(client.batch_execute(catalog::PIN_SEARCH_PATH), look_at(client, places));
-        looking.await.map(|(_, sights)| sights).map_err(|error| Self::failed(places, &error))
+        looking.await.map(|((), sights)| sights).map_err(|error| Self::failed(places, &error))
     }
 }
 

@@ -223,7 +223,7 @@ impl Declaration {
         for (option, value, of, least, most) in options {
             if let Some(method) = method
                 && method != of
-                && *value != Given::Unset
+                && value.now().is_some()
             {
                 let default = if self.method == Given::Unset { ", the default" } else { "" };
                 let own = list(options.iter().filter(|o| o.2 == method).map(|o| o.0));
@@ -269,7 +269,7 @@ impl Declaration {
         let types: &[VectorType] = match (&self.quantize, quantize) {
             (_, Some(Quantize::Half)) => &[VectorType::Halfvec],
             (_, Some(Quantize::Binary)) => &[VectorType::Bit],
-            (Given::Unset, None) if self.subvector != Given::Unset => &[VectorType::Vector, VectorType::Halfvec],
+            (Given::Unset, None) if self.subvector.now().is_some() => &[VectorType::Vector, VectorType::Halfvec],
             _ => VectorType::ALL,
         };
         if let (Some(metric), Some(method)) = (metric, method) {
@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn what_is_valid_has_no_fault() {
         type Change = fn(&mut Declaration);
-        let cases: [Change; 9] = [
+        let cases: [Change; 10] = [
             |d| d.lists = Given::Now(32_768),
             |d| {
                 d.method = text("hnsw");
@@ -446,6 +446,8 @@ mod tests {
             |d| (d.method, d.subvector) = (text("hnsw"), Given::Now(1)),
             |d| d.predicate = text("kind = ';' and (a or b) -- why"),
             |d| (d.method, d.lists, d.metric) = (Given::Later, Given::Now(5), Given::Later),
+            // It may yet turn out to be left out.
+            |d| (d.ef_construction, d.subvector) = (Given::Later, Given::Later),
         ];
         for change in cases {
             let declaration = with(change);
@@ -463,7 +465,7 @@ mod tests {
             (|d| d.quantize = text("int8"), "quantize", "valid: half, binary"),
             (|d| d.lists = Given::Now(0), "lists", "between 1 and 32768, not 0"),
             (|d| d.m = Given::Now(16), "m", "`m` is an option of hnsw, and the method is ivfflat, the default"),
-            (|d| d.ef_construction = Given::Later, "ef_construction", "its options are: lists"),
+            (|d| d.ef_construction = Given::Now(64), "ef_construction", "its options are: lists"),
             (|d| (d.method, d.lists) = (text("hnsw"), Given::Now(5)), "lists", "its options are: m, ef_construction"),
             (|d| (d.method, d.m) = (text("hnsw"), Given::Now(101)), "m", "between 2 and 100"),
             (

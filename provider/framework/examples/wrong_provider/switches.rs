@@ -30,29 +30,32 @@ macro_rules! switches {
 switches! {
     "S1" Schema |_, answer| attribute(answer, "note", |note| note.required = true);
     "S2" Schema |_, answer| attribute(answer, "note", |note| note.r#type = b"\"text\"".to_vec());
-    "S3" Schema |_, answer| attribute(answer, "note", |note| note.name = "Note".to_owned());
+    "S3" Schema |_, answer| attribute(answer, "note", |note| note.name = "Note".into());
     "S4" Schema |_, answer| block(answer).block_types.push(limits_of_a_map());
     "S5" Schema |_, answer| attribute(answer, "tags", |tags| tags.r#type = b"[\"set\",\"dynamic\"]".to_vec());
     "S6" Schema |_, answer| nested(answer, "parts", |key| key.write_only = true);
     "S7" Schema |_, answer| schema(answer).version = -1;
-    "S8" Schema |_, answer| attribute(answer, "note", |note| note.deprecation_message = "No more.".to_owned());
+    "S8" Schema |_, answer| attribute(answer, "note", |note| note.deprecation_message = "No more.".into());
     "S9" Identities |_, answer| identity(answer).identity_attributes[0].r#type = b"[\"map\",\"string\"]".to_vec();
     "S10" Schema |_, answer| answer.functions.values_mut().for_each(same_names);
     "S10" Functions |_, answer| answer.functions.values_mut().for_each(same_names);
-    "S11" Schema |_, answer| attribute(answer, "note", |note| note.name = "count".to_owned());
+    "S11" Schema |_, answer| attribute(answer, "note", |note| note.name = "count".into());
     "S12" Schema |_, answer| rename(answer);
+    "S12" Metadata |_, answer| answer.data_sources.iter_mut().for_each(|data| data.type_name = "right_things".into());
     "S13" Schema |_, answer| answer.provider = None;
 
+    "S14" Metadata |_, answer| answer.data_sources.clear();
     "T1" Read |_, answer| fail(answer)?;
-    "T2" Stop |_, answer| answer.error = "not now".to_owned();
+    "T2" Stop |_, answer| answer.error = "not now".into();
     "T3" Plan |_, answer| answer.deferred = Some(proto::Deferred { reason: 1 });
     "T4" Plan |_, answer| answer.legacy_type_system = true;
 
     "V1" Validate |_, answer| answer.diagnostics.retain(|told| !told.summary.contains("Required"));
     "V2" Validate |_, answer| answer.diagnostics.retain(|told| !told.summary.contains("Read-Only"));
+    "V3" Validate |_, answer| answer.diagnostics.retain(|told| !told.summary.contains("Write-only"));
     "G1" Plan |_, answer| answer.diagnostics.push(warning("Beware", "nothing"));
     "G3" Validate |_, answer| answer.diagnostics.truncate(1);
-    "G4" Plan |asked, answer| answer.diagnostics.push(warning(&format!("Beware of {}", name(&asked.config)), "note"));
+    "G4" Plan |asked, answer| answer.diagnostics.push(warning(&beware_of(asked), "note"));
 
     "W1" Plan |_, answer| planned(answer, |it| it.without("note"));
     "W2" Plan |_, answer| planned(answer, |it| it.set_bytes("revision", b"\xa4text"));
@@ -63,12 +66,12 @@ switches! {
     "P1" Plan |_, answer| answer.planned_state = Some(null());
     "P2" Plan |_, answer| planned(answer, |it| it.set("note", &"other".into()));
     "P3" Plan |_, answer| planned(answer, |it| it.set("size", &1.into()));
-    "P5" Plan |asked, answer| if unknown_note(&asked.config) { planned(answer, |it| it.set("note", &"guess".into())) };
+    "P5" Plan |asked, answer| if has_unknown_note(asked) { planned(answer, |it| it.set("note", &"guess".into())) };
     "P6" Plan |_, answer| planned(answer, |it| it.set("note", &Value::unknown()));
     "P7" Plan |_, answer| planned(answer, |it| it.set("password", &"secret".into()));
     "P8" Plan |_, answer| planned(answer, |it| it.set_bytes("columns", b"\x80"));
     "P10" Plan |_, answer| answer.requires_replace.push(path("nothing"));
-    "P11" Plan |asked, answer| if is_update(asked) { answer.planned_identity = another() };
+    "P11" Plan |asked, answer| if is_update(asked) { answer.planned_identity = Some(another()) };
     "P12" Plan |_, answer| answer.planned_private.clear();
     "P13" Plan |asked, answer| if is_update(asked) { planned(answer, |it| it.set("revision", &Value::unknown())) };
 
@@ -88,8 +91,8 @@ switches! {
     "F1" Read |_, answer| read(answer, |it| it.without("note"));
     "F2" Read |_, answer| read(answer, |it| it.set("note", &Value::unknown()));
     "F5" Read |_, answer| read(answer, |it| it.set("password", &"secret".into()));
-    "F6" Read |_, answer| answer.new_identity = identity_of(UNKNOWN);
-    "F7" Read |_, answer| answer.new_identity = another();
+    "F6" Read |_, answer| answer.new_identity = Some(identity_of(UNKNOWN));
+    "F7" Read |_, answer| answer.new_identity = Some(another());
 
     "D1" ReadData |_, answer| answer.state = Some(null());
     "D2" ReadData |_, answer| data(&mut answer.state, |it| it.set_bytes("names", UNKNOWN));
@@ -115,7 +118,7 @@ switches! {
     "U3" Upgrade |_, answer| upgraded(answer, |it| it.set("password", &"secret".into()));
     // The one version of the identity becomes the second one, so that the CLI asks for an upgrade.
     "U4" Identities |_, answer| identity(answer).version = 1;
-    "U4" UpgradeIdentity |_, answer| answer.upgraded_identity = identity_of(UNKNOWN);
+    "U4" UpgradeIdentity |_, answer| answer.upgraded_identity = Some(identity_of(UNKNOWN));
     "M1" Move |_, answer| answer.target_state = Some(null());
     "M2" Move |_, answer| moved(answer, |it| it.set("note", &Value::unknown()));
     "M3" Move |_, answer| moved(answer, |it| it.set("password", &"secret".into()));
@@ -171,7 +174,7 @@ fn rename(answer: &mut proto::get_provider_schema::Response) {
 }
 
 fn same_names(function: &mut proto::Function) {
-    function.parameters.iter_mut().for_each(|parameter| parameter.name = "same".to_owned());
+    function.parameters.iter_mut().for_each(|parameter| parameter.name = "same".into());
 }
 
 fn identity(answer: &mut proto::get_resource_identity_schemas::Response) -> &mut proto::ResourceIdentitySchema {
@@ -216,38 +219,37 @@ fn data(place: &mut Option<proto::DynamicValue>, change: fn(Object<'_>) -> Objec
     edit(place, &things::schema(), change);
 }
 
-fn identity_of(name: &[u8]) -> Option<proto::ResourceIdentityData> {
-    let identity_data = Some(raw(&[b"\x81\xa4name", name].concat()));
-    Some(proto::ResourceIdentityData { identity_data })
+fn identity_of(name: &[u8]) -> proto::ResourceIdentityData {
+    proto::ResourceIdentityData { identity_data: Some(raw(&[b"\x81\xa4name", name].concat())) }
 }
 
-fn another() -> Option<proto::ResourceIdentityData> {
+fn another() -> proto::ResourceIdentityData {
     identity_of(b"\xa7another")
 }
 
 // Requests and diagnostics.
 
-fn config(value: &Option<proto::DynamicValue>) -> Value {
+fn config(value: Option<&proto::DynamicValue>) -> Value {
     let decode =
         |value: &proto::DynamicValue| tfplugin::codec::msgpack::decode(&value.msgpack, &thing::schema().ty()).ok();
-    value.as_ref().and_then(decode).unwrap_or_default()
+    value.and_then(decode).unwrap_or_default()
 }
 
-fn name(value: &Option<proto::DynamicValue>) -> String {
-    config(value).get("name").as_str().unwrap_or_default().to_owned()
+fn beware_of(asked: &proto::plan_resource_change::Request) -> String {
+    format!("Beware of {}", config(asked.config.as_ref()).get("name").as_str().unwrap_or_default())
 }
 
-fn unknown_note(value: &Option<proto::DynamicValue>) -> bool {
-    config(value).get("note").is_unknown()
+fn has_unknown_note(asked: &proto::plan_resource_change::Request) -> bool {
+    config(asked.config.as_ref()).get("note").is_unknown()
 }
 
 fn is_update(asked: &proto::plan_resource_change::Request) -> bool {
-    !config(&asked.prior_state).is_null() && !config(&asked.config).is_null()
+    !config(asked.prior_state.as_ref()).is_null() && !config(asked.config.as_ref()).is_null()
 }
 
 /// Whether this is the plan at apply of an update whose note was unknown when it was planned first.
 fn note_is_known_now(asked: &proto::plan_resource_change::Request) -> bool {
-    let note = |value| config(value).get("note").clone();
+    let note = |value: &Option<proto::DynamicValue>| config(value.as_ref()).get("note").clone();
     let now = note(&asked.config);
     is_update(asked) && now.as_str() == Some("another note") && now != note(&asked.prior_state)
 }

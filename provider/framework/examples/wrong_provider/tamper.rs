@@ -30,7 +30,7 @@ impl<S> Tampered<S> {
 
 /// Defines what can be edited, and a service that passes everything on and edits what comes back.
 macro_rules! editable {
-    ($($name:ident $method:ident)*) => {
+    (edited { $($name:ident $method:ident)* } passed_on { $($other:ident)* }) => {
         /// A change of the answers to one request.
         pub(crate) enum Edit {
             $($name(fn(&proto::$method::Request, &mut proto::$method::Response) -> Outcome),)*
@@ -51,34 +51,45 @@ macro_rules! editable {
                 }
                 Ok(answer)
             })*
+
+            $(async fn $other(
+                &self,
+                request: Request<proto::$other::Request>,
+            ) -> Result<Response<proto::$other::Response>, Status> {
+                self.inner.$other(request).await
+            })*
         }
     };
 }
 
 editable! {
-    Metadata get_metadata
-    Schema get_provider_schema
-    Identities get_resource_identity_schemas
-    ValidateProvider validate_provider_config
-    Validate validate_resource_config
-    ValidateData validate_data_resource_config
-    ValidateEphemeral validate_ephemeral_resource_config
-    Configure configure_provider
-    Stop stop_provider
-    Upgrade upgrade_resource_state
-    UpgradeIdentity upgrade_resource_identity
-    Read read_resource
-    Plan plan_resource_change
-    Apply apply_resource_change
-    Import import_resource_state
-    Move move_resource_state
-    Generate generate_resource_config
-    ReadData read_data_source
-    Open open_ephemeral_resource
-    Renew renew_ephemeral_resource
-    Close close_ephemeral_resource
-    Functions get_functions
-    Call call_function
+    edited {
+        Metadata get_metadata
+        Schema get_provider_schema
+        Identities get_resource_identity_schemas
+        Validate validate_resource_config
+        Stop stop_provider
+        Upgrade upgrade_resource_state
+        UpgradeIdentity upgrade_resource_identity
+        Read read_resource
+        Plan plan_resource_change
+        Apply apply_resource_change
+        Import import_resource_state
+        Move move_resource_state
+        Generate generate_resource_config
+        ReadData read_data_source
+        Open open_ephemeral_resource
+        Functions get_functions
+        Call call_function
+    }
+    passed_on {
+        validate_provider_config
+        validate_data_resource_config
+        validate_ephemeral_resource_config
+        configure_provider
+        renew_ephemeral_resource
+        close_ephemeral_resource
+    }
 }
 
 /// The bytes of a value of a type.

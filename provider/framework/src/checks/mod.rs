@@ -17,9 +17,31 @@ pub(crate) mod result;
 pub(crate) mod schema;
 pub(crate) mod state;
 
+use std::time::Instant;
+
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::path::{Path, Step};
 use crate::value::Value;
+
+/// Tells the log how long a check took, where it wants to know everything.
+#[derive(Debug)]
+pub(crate) struct Timed(Option<Instant>);
+
+impl Timed {
+    /// When the check begins; it ends when this is dropped.
+    pub(crate) fn start() -> Self {
+        Self(tracing::enabled!(tracing::Level::TRACE).then(Instant::now))
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        if let Some(started) = self.0 {
+            let nanoseconds = started.elapsed().as_nanos();
+            tracing::trace!(nanoseconds, "checked a response");
+        }
+    }
+}
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]

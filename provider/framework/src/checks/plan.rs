@@ -17,6 +17,7 @@ use super::{At, Findings, Violation, kind};
 
 /// Checks a planned object.
 pub(crate) fn plan(attributes: &[Attribute], prior: &Value, config: &Value, planned: &Value) -> Vec<Violation> {
+    let _timed = super::Timed::start();
     let mut findings = Findings::default();
     match planned {
         Value::Map(_) => object(attributes, prior, config, planned, &At::ROOT, &mut findings),

@@ -19,6 +19,7 @@ const KNOWN: Unknowns = Unknowns::Forbidden("A6");
 
 /// Checks the object that a create or an update left behind.
 pub(crate) fn result(attributes: &[Attribute], planned: &Value, actual: &Value) -> Vec<Violation> {
+    let _timed = super::Timed::start();
     let mut findings = Findings::default();
     match actual {
         Value::Map(_) => object(attributes, planned, actual, &At::ROOT, &mut findings),

@@ -24,6 +24,7 @@ pub(crate) enum Unknowns {
 
 /// Checks a whole object that may not hold unknowns; a null object is not looked into.
 pub(crate) fn state(attributes: &[Attribute], value: &Value, unknown_rule: &'static str) -> Vec<Violation> {
+    let _timed = super::Timed::start();
     let mut findings = Findings::default();
     if !value.is_null() {
         object(attributes, value, Unknowns::Forbidden(unknown_rule), &At::ROOT, &mut findings);

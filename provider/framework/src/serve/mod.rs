@@ -7,6 +7,7 @@
 
 mod companions;
 mod connection;
+mod encoded;
 mod endpoint;
 mod handshake;
 mod lifetime;
@@ -24,7 +25,7 @@ use tfplugin_proto::health::health_server::HealthServer;
 use tfplugin_proto::plugin::grpc_broker_server::GrpcBrokerServer;
 use tfplugin_proto::plugin::grpc_controller_server::GrpcControllerServer;
 use tfplugin_proto::plugin::grpc_stdio_server::GrpcStdioServer;
-use tfplugin_proto::tfplugin6::provider_server::{Provider as ProviderRpc, ProviderServer};
+use tfplugin_proto::tfplugin6::provider_server::Provider as ProviderRpc;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +37,7 @@ use tonic::transport::Server;
 
 use self::companions::Companions;
 use self::connection::{Connections, Io, Wire};
+use self::encoded::Encoded;
 use self::endpoint::{Endpoint, Places};
 use self::handshake::Invitation;
 use self::lifetime::{Lifetime, Signals};
@@ -45,6 +47,8 @@ use crate::provider::Provider;
 use crate::server::ProviderService;
 
 pub(crate) use self::connection::Connection;
+#[cfg(feature = "testing")]
+pub(crate) use self::tls::pinned as pinned_certificate;
 
 /// As much as Go's providers take and give in one message.
 const MESSAGE_LIMIT: usize = 256 << 20;
@@ -223,9 +227,7 @@ async fn host<S: ProviderRpc>(
 
 fn routes<S: ProviderRpc>(service: S, process: &CancellationToken) -> Routes {
     let companions = Companions { process: process.clone() };
-    let provider =
-        ProviderServer::new(service).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
-    Routes::new(provider)
+    Routes::new(Encoded::new(service, MESSAGE_LIMIT))
         .add_service(GrpcControllerServer::new(companions.clone()))
         .add_service(GrpcStdioServer::new(companions.clone()))
         .add_service(GrpcBrokerServer::new(companions.clone()))

@@ -42,7 +42,8 @@ impl Identity {
     }
 }
 
-fn pinned(host: &str) -> Result<CertificateDer<'static>, StartError> {
+/// The one certificate in the host's PEM text.
+pub(crate) fn pinned(host: &str) -> Result<CertificateDer<'static>, StartError> {
     let what = "cannot read the host's certificate from PLUGIN_CLIENT_CERT";
     let mut found = CertificateDer::pem_slice_iter(host.as_bytes())
         .collect::<Result<Vec<_>, _>>()

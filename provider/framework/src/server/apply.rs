@@ -38,7 +38,7 @@ pub(super) async fn apply<P: Provider>(
         (true, true) => return Ok(gone(Diagnostics::default())),
     };
     let act = format!("{} {name}", operation.name());
-    let limit = timeouts::limit(&managed.schema, limited_by, operation);
+    let limit = Some(timeouts::limit(&managed.schema, limited_by, operation));
     let context = call.session.configured_context(limit, &act)?;
     let plan = Plan { value: planned.clone(), replace: Vec::new(), private, identity };
 
@@ -122,7 +122,12 @@ fn failed<D: Send + Sync>(
         let detail = format!("Could not {act}, and the provider does not say why. This is a bug in the provider.");
         diagnostics.push(Diagnostic::error("Failed without a reason", detail));
     }
-    let Some(state) = state else { return gone(diagnostics) };
+    let Some(mut state) = state else { return gone(diagnostics) };
+    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("A10"));
+    if !found.is_empty() {
+        state.identity = Value::Null;
+        diagnostics.extend(checks::report(managed.name, "the failed apply", checks::named("A10", "A10", found)));
+    }
     let violations = checks::state::state(&managed.schema.attributes, &state.value, "A6");
     if violations.is_empty() {
         answer(managed, &state, diagnostics)

@@ -5,35 +5,46 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
 use tfplugin_proto::tfplugin6 as proto;
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::secrets;
 use crate::wire;
 
 /// An answer that can say that it failed.
 pub(crate) trait Answer {
     /// The answer that is nothing but these diagnostics.
     fn failed(diagnostics: Diagnostics) -> Self;
+
+    /// Its diagnostics, where it has any that may have a place.
+    fn told(&mut self) -> &mut [proto::Diagnostic] {
+        &mut []
+    }
 }
 
 /// Runs a request's work and makes an answer of whatever comes of it.
-pub(crate) async fn answer<R: Answer>(request: &str, work: impl Future<Output = Result<R, Diagnostics>>) -> R {
+pub(crate) async fn answer<R: Answer>(
+    request: &str,
+    provider_secrets: Arc<[String]>,
+    work: impl Future<Output = Result<R, Diagnostics>>,
+) -> R {
     let started = Instant::now();
-    // Nothing that outlives the request is left half changed: sessions replace their values as a whole.
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    let caught = async {
+        // Nothing that outlives the request is left half changed: sessions replace their values as a whole.
+        let outcome = AssertUnwindSafe(work).catch_unwind().await;
+        // The log has a line of it already, from where it happened.
+        outcome.unwrap_or_else(|payload| {
+            let message = secrets::masked(panic_message(&*payload)).unwrap_or_default();
+            Err(panicked(request, &message).into())
+        })
+    };
+    let outcome = secrets::scope(request, provider_secrets, caught).await;
     tracing::trace!(request, elapsed = ?started.elapsed(), "answered");
-    match outcome {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(diagnostics)) => R::failed(diagnostics),
-        Err(payload) => {
-            let message = panic_message(&*payload);
-            tracing::error!(request, message, "the provider panicked");
-            R::failed(panicked(request, message).into())
-        }
-    }
+    outcome.unwrap_or_else(R::failed)
 }
 
 fn panicked(request: &str, message: &str) -> Diagnostic {
@@ -61,6 +72,10 @@ macro_rules! answers {
                 let mut answer = Self::default();
                 answer.diagnostics.extend(wire::diagnostics(diagnostics));
                 answer
+            }
+
+            fn told(&mut self) -> &mut [proto::Diagnostic] {
+                &mut self.diagnostics
             }
         })*
     };

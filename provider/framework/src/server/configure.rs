@@ -11,10 +11,10 @@ use crate::context::Configured;
 use crate::diagnostics::Diagnostics;
 use crate::plan_steps::with_defaults;
 use crate::provider::Provider;
+use crate::secrets;
 use crate::value::Value;
-use crate::wire;
 
-use super::Call;
+use super::{Call, running};
 
 /// Takes the provider block.
 pub(super) async fn configure<P: Provider>(
@@ -23,15 +23,18 @@ pub(super) async fn configure<P: Provider>(
 ) -> Result<configure_provider::Response, Diagnostics> {
     let registry = call.registry;
     // Should this fail, what was configured before must not be used in its place.
-    call.session.configure(Configured::Not);
-    let config = match wire::decode(request.config.as_ref(), &registry.ty, "provider configuration")? {
+    call.session.begin(Vec::new());
+    let config = match registry.decode_block(request.config.as_ref())? {
         Value::Null => Value::object(registry.schema.attributes.iter().map(|a| (a.name, Value::Null))),
         config => config,
     };
+    call.session.begin(secrets::of(&registry.schema.attributes, &config));
     let unknown = unknown_attributes(&config);
     let configured = if unknown.is_empty() {
         let config = with_defaults(&registry.schema.attributes, &config);
-        Configured::Known(Arc::new(registry.provider.configure(&config).await?))
+        let context = call.session.context(None);
+        let work = registry.provider.configure(&config);
+        Configured::Known(Arc::new(running::run(&context, None, "configure the provider", work).await?))
     } else {
         Configured::Unknown(unknown)
     };

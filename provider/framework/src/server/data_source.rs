@@ -36,7 +36,7 @@ pub(super) async fn read_source<P: Provider>(
 ) -> Result<(proto::DynamicValue, Vec<proto::Diagnostic>), Diagnostics> {
     let act = format!("read {}", data.name);
     let config = with_defaults(&data.schema.attributes, &data.decode(config)?);
-    let limit = timeouts::limit(&data.schema, &config, Operation::Read);
+    let limit = Some(timeouts::limit(&data.schema, &config, Operation::Read));
     let context = call.session.configured_context(limit, &act)?;
     let outcome = running::run(&context, limit, &act, data.source.read(&context, &config)).await;
     let mut diagnostics = context.take_warnings();

@@ -10,7 +10,7 @@ use crate::function::{Function, Parameter};
 use crate::provider::Provider;
 use crate::schema::{Attribute, Kind, Mode, Nesting, Schema};
 
-use super::{Call, Registry};
+use super::Call;
 
 fn capabilities() -> proto::ServerCapabilities {
     proto::ServerCapabilities {
@@ -47,12 +47,9 @@ pub(super) fn metadata<P: Provider>(call: &Call<'_, P>) -> get_metadata::Respons
     }
 }
 
-/// Describes everything; made once.
+/// Describes everything. The transport keeps what becomes of it, so this is called once.
 pub(super) fn provider_schema<P: Provider>(call: &Call<'_, P>) -> get_provider_schema::Response {
-    call.registry.described.get_or_init(|| describe(call.registry)).clone()
-}
-
-fn describe<P: Provider>(registry: &Registry<P>) -> get_provider_schema::Response {
+    let registry = call.registry;
     get_provider_schema::Response {
         provider: Some(provider_block(&registry.schema)),
         resource_schemas: registry.resources.values().map(|r| (r.name.to_owned(), schema(&r.schema))).collect(),

@@ -1,7 +1,7 @@
 //! `GenerateResourceConfig`: the configuration to write for an imported state.
 //!
-//! **Invariant:** what the user may not set, should not set (unless it is required), or need not set since it is the default, is null; so the
-//! generated block is legal and short.
+//! **Invariant:** null is what the user may not set, should not set (unless it is required), or need not set since it is
+//! the default; what excludes what, the resource itself knows. So the generated block is legal and short.
 
 use tfplugin_proto::tfplugin6::generate_resource_config;
 
@@ -21,7 +21,8 @@ pub(super) fn generate<P: Provider>(
 ) -> Result<generate_resource_config::Response, Diagnostics> {
     let managed = call.registry.resource(&request.type_name)?;
     let state = managed.decode(request.state.as_ref(), "state")?;
-    let config = config(&managed.schema.attributes, &state);
+    let mut config = config(&managed.schema.attributes, &state);
+    managed.resource.generate(&mut config);
     let config = Some(managed.encode(&config, "configuration")?);
     Ok(generate_resource_config::Response { config, diagnostics: Vec::new() })
 }

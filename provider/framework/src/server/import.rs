@@ -28,12 +28,12 @@ pub(super) async fn import<P: Provider>(
     let identity = wire::decode_identity(request.identity.as_ref(), &managed.identity_ty)?;
     let id = if identity.is_null() { ImportId::Id(request.id.clone()) } else { ImportId::Identity(identity.clone()) };
     if matches!(id, ImportId::Identity(_)) && managed.identity.is_empty() {
-        let detail = format!("{name} has no identity; import it by id.");
+        let detail = format!("{name} has no identity. Its documentation says whether it can be imported by id.");
         return Err(Diagnostic::error("Import by identity is not supported", detail).into());
     }
 
     let act = format!("import {name}");
-    let limit = timeouts::limit(&managed.schema, &Value::Null, Operation::Read);
+    let limit = Some(timeouts::limit(&managed.schema, &Value::Null, Operation::Read));
     let context = call.session.configured_context(limit, &act)?;
     let outcome = running::run(&context, limit, &act, managed.resource.import(&context, id)).await;
     let mut diagnostics = context.take_warnings();

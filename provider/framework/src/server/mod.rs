@@ -15,6 +15,7 @@ mod function;
 mod generate;
 mod import;
 mod move_state;
+mod places;
 mod plan;
 mod read;
 mod registry;
@@ -38,6 +39,7 @@ use tonic::Extensions;
 use crate::provider::Provider;
 use crate::serve::Connection;
 
+use self::border::Answer;
 use self::session::Session;
 
 pub use self::registry::Registry;
@@ -72,13 +74,20 @@ pub(crate) struct Call<'a, P: Provider> {
     session: Arc<Session<P::Data>>,
 }
 
+impl<P: Provider> Call<'_, P> {
+    /// What the provider block holds that must not be shown.
+    fn secrets(&self) -> Arc<[String]> {
+        self.session.secrets()
+    }
+}
+
 /// Implements the service: requests that hold nothing, requests that are answered at once, and those that wait for
-/// something.
+/// something. After each stands whose attributes its diagnostics are about, and which field names it.
 macro_rules! requests {
     (
         empty { $($empty:ident => $told:path;)* }
-        at_once { $($quick:ident => $answer:path;)* }
-        waiting { $($method:ident => $work:path;)* }
+        at_once { $($quick:ident => $answer:path, $owner:ident($($name:ident)?);)* }
+        waiting { $($method:ident => $work:path, $whose:ident($($of:ident)?);)* }
     ) => {
         #[tonic::async_trait]
         impl<P: Provider> tfplugin_proto::tfplugin6::provider_server::Provider for ProviderService<P> {
@@ -88,7 +97,7 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$empty::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let work = async { Ok($told(&call)) };
-                Ok(tonic::Response::new(border::answer(stringify!($empty), work).await))
+                Ok(tonic::Response::new(border::answer(stringify!($empty), call.secrets(), work).await))
             })*
 
             $(async fn $quick(
@@ -96,8 +105,11 @@ macro_rules! requests {
                 request: tonic::Request<$quick::Request>,
             ) -> Result<tonic::Response<$quick::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
-                let work = async { $answer(&call, &request.into_inner()) };
-                Ok(tonic::Response::new(border::answer(stringify!($quick), work).await))
+                let request = request.into_inner();
+                let work = async { $answer(&call, &request) };
+                let mut answer = border::answer(stringify!($quick), call.secrets(), work).await;
+                places::fit(places::$owner(&self.registry $(, &request.$name)?), answer.told());
+                Ok(tonic::Response::new(answer))
             })*
 
             $(async fn $method(
@@ -106,7 +118,10 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$method::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let request = request.into_inner();
-                Ok(tonic::Response::new(border::answer(stringify!($method), $work(&call, &request)).await))
+                let work = $work(&call, &request);
+                let mut answer = border::answer(stringify!($method), call.secrets(), work).await;
+                places::fit(places::$whose(&self.registry $(, &request.$of)?), answer.told());
+                Ok(tonic::Response::new(answer))
             })*
         }
     };
@@ -121,26 +136,26 @@ requests! {
         get_functions => function::list;
     }
     at_once {
-        validate_provider_config => validate::provider;
-        validate_resource_config => validate::resource;
-        validate_data_resource_config => validate::data_source;
-        validate_ephemeral_resource_config => validate::ephemeral;
-        upgrade_resource_state => upgrade::state;
-        upgrade_resource_identity => upgrade::identity;
-        move_resource_state => move_state::move_state;
-        generate_resource_config => generate::generate;
-        renew_ephemeral_resource => ephemeral::renew;
-        close_ephemeral_resource => ephemeral::close;
-        call_function => function::call;
+        validate_provider_config => validate::provider, provider();
+        validate_resource_config => validate::resource, resource(type_name);
+        validate_data_resource_config => validate::data_source, data_source(type_name);
+        validate_ephemeral_resource_config => validate::ephemeral, ephemeral_resource(type_name);
+        upgrade_resource_state => upgrade::state, resource(type_name);
+        upgrade_resource_identity => upgrade::identity, resource(type_name);
+        move_resource_state => move_state::move_state, resource(target_type_name);
+        generate_resource_config => generate::generate, resource(type_name);
+        renew_ephemeral_resource => ephemeral::renew, ephemeral_resource(type_name);
+        close_ephemeral_resource => ephemeral::close, ephemeral_resource(type_name);
+        call_function => function::call, nothing();
     }
     waiting {
-        configure_provider => configure::configure;
-        read_resource => read::read;
-        plan_resource_change => plan::plan;
-        apply_resource_change => apply::apply;
-        import_resource_state => import::import;
-        read_data_source => data_source::read;
-        open_ephemeral_resource => ephemeral::open;
+        configure_provider => configure::configure, provider();
+        read_resource => read::read, resource(type_name);
+        plan_resource_change => plan::plan, resource(type_name);
+        apply_resource_change => apply::apply, resource(type_name);
+        import_resource_state => import::import, resource(type_name);
+        read_data_source => data_source::read, data_source(type_name);
+        open_ephemeral_resource => ephemeral::open, ephemeral_resource(type_name);
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn plan<P: Provider>(
     };
 
     // A veto may look at the database, so planning takes as long as reading may.
-    let limit = timeouts::limit(&managed.schema, &config, Operation::Read);
+    let limit = Some(timeouts::limit(&managed.schema, &config, Operation::Read));
     let context = call.session.context(limit);
     let plan_request = PlanRequest { prior: &prior, config: &config, private: &private };
     let work = async {
@@ -113,7 +113,7 @@ async fn destroy<P: Provider>(
     prior: &Value,
 ) -> Result<plan_resource_change::Response, Diagnostics> {
     let private = wire::decode_private(&request.prior_private)?;
-    let limit = timeouts::limit(&managed.schema, prior, Operation::Read);
+    let limit = Some(timeouts::limit(&managed.schema, prior, Operation::Read));
     let context = call.session.context(limit);
     let work = async {
         let told = managed.resource.plan_destroy(&context, prior, &private).await;

@@ -35,7 +35,7 @@ pub(super) async fn read<P: Provider>(
     let identity = wire::decode_identity(request.current_identity.as_ref(), &managed.identity_ty)?;
     let private = wire::decode_private(&request.private)?;
 
-    let limit = timeouts::limit(&managed.schema, &before, Operation::Read);
+    let limit = Some(timeouts::limit(&managed.schema, &before, Operation::Read));
     let context = call.session.configured_context(limit, &format!("read {name}"))?;
     let state = State { value: before.clone(), private, identity: identity.clone() };
     let work = managed.resource.read(&context, state);

@@ -3,7 +3,6 @@
 //! **Invariant:** built once, from the provider alone; no request asks a resource for its schema again.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use tfplugin_proto::tfplugin6 as proto;
 
@@ -14,6 +13,7 @@ use crate::function::Function;
 use crate::provider::Provider;
 use crate::resource::Resource;
 use crate::schema::{Attribute, Schema, object_type};
+use crate::secrets;
 use crate::types::Type;
 use crate::value::Value;
 use crate::wire;
@@ -27,8 +27,6 @@ pub struct Registry<P: Provider> {
     pub(super) data_sources: BTreeMap<&'static str, DataType<P::Data>>,
     pub(super) ephemeral_resources: BTreeMap<&'static str, DataType<P::Data>>,
     pub(super) functions: BTreeMap<&'static str, Function>,
-    /// The answer to `GetProviderSchema`, made at the first one.
-    pub(super) described: OnceLock<proto::get_provider_schema::Response>,
     duplicates: Vec<String>,
 }
 
@@ -70,7 +68,6 @@ impl<P: Provider> Registry<P> {
             data_sources: data_sources.into_iter().map(|d| (d.name, d)).collect(),
             ephemeral_resources: ephemeral.into_iter().map(|e| (e.name, e)).collect(),
             functions: functions.into_iter().map(|f| (f.name, f)).collect(),
-            described: OnceLock::new(),
             duplicates,
         }
     }
@@ -102,6 +99,13 @@ impl<P: Provider> Registry<P> {
         self.ephemeral_resources.get(name).ok_or_else(|| self.unknown_name("ephemeral resource", name))
     }
 
+    /// Reads the provider block.
+    pub(super) fn decode_block(&self, block: Option<&proto::DynamicValue>) -> Result<Value, Diagnostics> {
+        let block = wire::decode(block, &self.ty, "provider configuration")?;
+        secrets::note(&self.schema.attributes, &block);
+        Ok(block)
+    }
+
     fn unknown_name(&self, what: &str, name: &str) -> Diagnostics {
         let (provider, version) = (self.provider.name(), self.provider.version());
         let detail = format!("Version {version} of the provider {provider} has no {what} {name}. Another version may.");
@@ -118,7 +122,9 @@ impl<D: Send + Sync> ManagedType<D> {
 
     /// Reads a state, plan or configuration of this type.
     pub(super) fn decode(&self, value: Option<&proto::DynamicValue>, what: &str) -> Result<Value, Diagnostics> {
-        wire::decode(value, &self.ty, &format!("{what} of {}", self.name))
+        let value = wire::decode(value, &self.ty, &format!("{what} of {}", self.name))?;
+        secrets::note(&self.schema.attributes, &value);
+        Ok(value)
     }
 
     /// Writes a state, plan or configuration of this type.
@@ -136,6 +142,8 @@ impl<D: Send + Sync> DataType<D> {
 
     /// Reads a configuration of this type.
     pub(super) fn decode(&self, config: Option<&proto::DynamicValue>) -> Result<Value, Diagnostics> {
-        wire::decode(config, &self.ty, &format!("configuration of {}", self.name))
+        let config = wire::decode(config, &self.ty, &format!("configuration of {}", self.name))?;
+        secrets::note(&self.schema.attributes, &config);
+        Ok(config)
     }
 }

@@ -50,7 +50,11 @@ pub(crate) async fn run<D, T, E: Failure>(
     let stopped = tokio::select! {
         outcome = &mut work => {
             let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            return outcome.map_err(|error| if late { with_timeout(error, limit) } else { error });
+            return outcome.map_err(|error| match context.cancel.is_cancelled() {
+                _ if late => with_timeout(error, limit),
+                true => with_reason(error, STOPPED),
+                false => error,
+            });
         }
         () = context.cancel.cancelled() => true,
         () = passed => false,
@@ -59,31 +63,43 @@ pub(crate) async fn run<D, T, E: Failure>(
     let limit = limit.filter(|_| !stopped);
     match timeout(GRACE, work).await {
         Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(error)) if stopped => Err(with_reason(error, STOPPED)),
         Ok(Err(error)) => Err(with_timeout(error, limit)),
         Err(_) => Err(given_up(act, limit).into()),
     }
 }
 
+/// What is added to the errors that came of a stop.
+const STOPPED: &str = "The run was stopped, and this with it. Plan again to see what is left to do.";
+
 /// Adds that the timeout has passed to the errors that came of it.
-fn with_timeout<E: Failure>(mut error: E, limit: Option<Limit>) -> E {
-    if let Some(limit) = limit {
-        for diagnostic in error.diagnostics().0.iter_mut().filter(|d| d.severity == Severity::Error) {
-            let gap = if diagnostic.detail.is_empty() { "" } else { "\n\n" };
-            diagnostic.detail = format!("{}{gap}{}", diagnostic.detail, timeout_text(limit));
-        }
+fn with_timeout<E: Failure>(error: E, limit: Option<Limit>) -> E {
+    match limit {
+        Some(limit) => with_reason(error, &timeout_text(limit)),
+        None => error,
+    }
+}
+
+/// Adds to the errors why the operation was told to end.
+fn with_reason<E: Failure>(mut error: E, reason: &str) -> E {
+    for diagnostic in error.diagnostics().0.iter_mut().filter(|d| d.severity == Severity::Error) {
+        let gap = if diagnostic.detail.is_empty() { "" } else { "\n\n" };
+        diagnostic.detail = format!("{}{gap}{reason}", diagnostic.detail);
     }
     error
 }
 
 fn timeout_text(limit: Limit) -> String {
-    let Limit { operation, duration, configured } = limit;
+    let Limit { operation, duration, configured, adjustable } = limit;
     let whose = if configured { "" } else { " (the default)" };
-    format!(
-        "The {name} timeout of {duration}{whose} had passed. To allow more time, set {ATTRIBUTE} = {{ {name} = \"{more}\" }}.",
-        name = operation.name(),
-        duration = format_duration(duration),
-        more = format_duration(duration.saturating_mul(2)),
-    )
+    let (name, length) = (operation.name(), format_duration(duration));
+    let passed = format!("The {name} timeout of {length}{whose} had passed.");
+    if adjustable {
+        let more = format_duration(duration.saturating_mul(2));
+        format!("{passed} To allow more time, set {ATTRIBUTE} = {{ {name} = \"{more}\" }}.")
+    } else {
+        passed
+    }
 }
 
 fn given_up(act: &str, limit: Option<Limit>) -> Diagnostic {

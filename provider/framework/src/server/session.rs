@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** sessions share nothing; two aliases in one process cannot see or stop each other.
 
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,8 @@ use crate::timeouts::Limit;
 /// One configuration.
 pub(crate) struct Session<D> {
     configured: RwLock<Configured<D>>,
+    /// What the provider block holds that must not be shown.
+    secrets: RwLock<Arc<[String]>>,
     /// Fires with the connection.
     ended: OnceLock<CancellationToken>,
     /// Fires when the CLI asks to stop.
@@ -22,7 +24,12 @@ pub(crate) struct Session<D> {
 
 impl<D> Default for Session<D> {
     fn default() -> Self {
-        Self { configured: RwLock::new(Configured::Not), ended: OnceLock::new(), stop: Mutex::default() }
+        Self {
+            configured: RwLock::new(Configured::Not),
+            secrets: RwLock::default(),
+            ended: OnceLock::new(),
+            stop: Mutex::default(),
+        }
     }
 }
 
@@ -32,10 +39,21 @@ impl<D> Session<D> {
         self.ended.get_or_init(|| ended.clone());
     }
 
-    /// Takes a configuration, in place of the one before; what was stopped may run again.
+    /// Drops the configuration, since another is to come that holds these secrets; what was stopped may run again.
+    pub(crate) fn begin(&self, secrets: Vec<String>) {
+        self.configure(Configured::Not);
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = secrets.into();
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Takes a configuration.
     pub(crate) fn configure(&self, configured: Configured<D>) {
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = configured;
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What the provider block holds that must not be shown.
+    pub(crate) fn secrets(&self) -> Arc<[String]> {
+        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The configuration.

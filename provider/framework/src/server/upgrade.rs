@@ -15,9 +15,11 @@ use crate::codec;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::plan_steps::without_write_only;
 use crate::provider::Provider;
+use crate::value::Value;
 use crate::wire;
 
 use super::Call;
+use super::registry::ManagedType;
 
 /// Brings a state to the current schema.
 pub(super) fn state<P: Provider>(
@@ -25,26 +27,34 @@ pub(super) fn state<P: Provider>(
     request: &upgrade_resource_state::Request,
 ) -> Result<upgrade_resource_state::Response, Diagnostics> {
     let managed = call.registry.resource(&request.type_name)?;
-    let name = managed.name;
-    let ours = managed.schema.version;
-    if request.version > ours {
+    let json = stored(request.raw_state.as_ref(), managed.name)?;
+    let value = current(managed, request.version, json)?;
+    let upgraded_state = Some(managed.encode(&value, "state")?);
+    Ok(upgrade_resource_state::Response { upgraded_state, diagnostics: Vec::new() })
+}
+
+/// A stored state in the form of the current schema.
+pub(super) fn current<D: Send + Sync>(
+    managed: &ManagedType<D>,
+    version: i64,
+    mut json: Json,
+) -> Result<Value, Diagnostics> {
+    let (name, ours) = (managed.name, managed.schema.version);
+    if version > ours {
         let detail = format!(
-            "The state of {name} was written by a later version of the provider (schema version {}; this version knows \
-             {ours}). Use the provider's version that wrote it, or a later one.",
-            request.version
+            "The state of {name} was written by a later version of the provider (schema version {version}; this version \
+             knows {ours}). Use the provider's version that wrote it, or a later one."
         );
         return Err(Diagnostic::error("State of a later version", detail).into());
     }
-    let mut json = stored(request.raw_state.as_ref(), name)?;
     let something_is_stored = !json.is_null();
-    for version in request.version..ours {
+    for version in version..ours {
         json = managed.resource.upgrade(version, json)?;
     }
     let value = codec::json::decode(&json, &managed.ty).map_err(|error| {
         let detail = format!(
-            "The state of {name} (schema version {}) does not have the form of that version: {error}. Restore the state \
-             from a backup, or remove the resource from the state and import it.",
-            request.version
+            "The state of {name} (schema version {version}) does not have the form of that version: {error}. Restore the \
+             state from a backup, or remove the resource from the state and import it."
         );
         Diagnostic::error("State cannot be read", detail)
     })?;
@@ -53,11 +63,7 @@ pub(super) fn state<P: Provider>(
     if something_is_stored && value.is_null() {
         violations.push(checks::whole("U1", "nothing is left of the state"));
     }
-    if !violations.is_empty() {
-        return Err(checks::report(name, "the upgrade of the state", violations));
-    }
-    let upgraded_state = Some(managed.encode(&value, "state")?);
-    Ok(upgrade_resource_state::Response { upgraded_state, diagnostics: Vec::new() })
+    if violations.is_empty() { Ok(value) } else { Err(checks::report(name, "the upgrade of the state", violations)) }
 }
 
 /// Brings an identity to the current schema, of which there has only been one version.
@@ -67,24 +73,32 @@ pub(super) fn identity<P: Provider>(
 ) -> Result<upgrade_resource_identity::Response, Diagnostics> {
     let managed = call.registry.resource(&request.type_name)?;
     let name = managed.name;
-    let failed = |why: String| Diagnostics::from(Diagnostic::error("Identity cannot be read", why));
     if managed.identity.is_empty() {
-        return Err(failed(format!("{name} has no identity in this version of the provider.")));
+        let detail = format!("{name} has no identity in this version of the provider.");
+        return Err(Diagnostic::error("Identity cannot be read", detail).into());
     }
-    if request.version != 0 {
-        let version = request.version;
+    let json = stored(request.raw_identity.as_ref(), name)?;
+    let identity = current_identity(managed, request.version, &json)?;
+    let upgraded_identity = wire::encode_identity(&identity, &managed.identity_ty)?;
+    Ok(upgrade_resource_identity::Response { upgraded_identity, diagnostics: Vec::new() })
+}
+
+/// A stored identity in its current form.
+pub(super) fn current_identity<D: Send + Sync>(
+    managed: &ManagedType<D>,
+    version: i64,
+    json: &Json,
+) -> Result<Value, Diagnostics> {
+    let name = managed.name;
+    let failed = |why: String| Diagnostics::from(Diagnostic::error("Identity cannot be read", why));
+    if version != 0 {
         return Err(failed(format!(
             "The identity of {name} was written by a later version of the provider ({version})."
         )));
     }
-    let json = stored(request.raw_identity.as_ref(), name)?;
-    let identity = codec::json::decode(&json, &managed.identity_ty)
+    let identity = codec::json::decode(json, &managed.identity_ty)
         .map_err(|error| failed(format!("The stored identity of {name} does not have its form: {error}.")))?;
-    if identity.is_null() {
-        return Err(failed(format!("The stored identity of {name} is empty.")));
-    }
-    let upgraded_identity = wire::encode_identity(&identity, &managed.identity_ty)?;
-    Ok(upgrade_resource_identity::Response { upgraded_identity, diagnostics: Vec::new() })
+    if identity.is_null() { Err(failed(format!("The stored identity of {name} is empty."))) } else { Ok(identity) }
 }
 
 /// What is stored, as JSON.

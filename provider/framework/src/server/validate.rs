@@ -43,7 +43,7 @@ pub(super) fn provider<P: Provider>(
     request: &validate_provider_config::Request,
 ) -> Result<validate_provider_config::Response, Diagnostics> {
     let registry = call.registry;
-    let config = wire::decode(request.config.as_ref(), &registry.ty, "provider configuration")?;
+    let config = registry.decode_block(request.config.as_ref())?;
     let own = |config: &Value, diagnostics: &mut Diagnostics| registry.provider.validate(config, diagnostics);
     Ok(validate_provider_config::Response { diagnostics: check(&registry.schema, &config, true, own) })
 }

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use tfplugin_proto::plugin::Empty;
 use tfplugin_proto::plugin::grpc_broker_client::GrpcBrokerClient;
 use tfplugin_proto::plugin::grpc_controller_client::GrpcControllerClient;
 use tfplugin_proto::plugin::grpc_stdio_client::GrpcStdioClient;
+use tfplugin_proto::plugin::{ConnInfo, Empty};
 use tfplugin_proto::tfplugin6::provider_client::ProviderClient;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
 use super::HostError;
@@ -29,7 +31,21 @@ const MESSAGE_LIMIT: usize = i32::MAX as usize;
 pub struct Host {
     plugin: Plugin,
     channel: Channel,
-    streams: [JoinHandle<()>; 2],
+    streams: Streams,
+}
+
+/// What goes on over stdio and broker; the connection cannot end before this does.
+#[derive(Debug)]
+struct Streams {
+    reading: [JoinHandle<()>; 2],
+    /// Ends what is said to the broker, which is nothing.
+    _silence: mpsc::Sender<ConnInfo>,
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.reading.iter().for_each(JoinHandle::abort);
+    }
 }
 
 /// How a plugin ended.
@@ -55,18 +71,17 @@ impl Host {
     /// Connects to a plugin.
     pub async fn of(plugin: Plugin) -> Result<Self, HostError> {
         let channel = plugin.connect().await?;
+        let (silence, nothing) = mpsc::channel(1);
         let mut broker = GrpcBrokerClient::new(channel.clone());
         let mut stdio = GrpcStdioClient::new(channel.clone());
-        let mut broker = broker
-            .start_stream(futures_util::stream::pending())
-            .await
-            .map_err(HostError::at("no broker"))?
-            .into_inner();
+        let mut broker =
+            broker.start_stream(ReceiverStream::new(nothing)).await.map_err(HostError::at("no broker"))?.into_inner();
         let mut stdio = stdio.stream_stdio(()).await.map_err(HostError::at("no stdio"))?.into_inner();
-        let streams = [
+        let reading = [
             tokio::spawn(async move { while let Ok(Some(_)) = broker.message().await {} }),
             tokio::spawn(async move { while let Ok(Some(_)) = stdio.message().await {} }),
         ];
+        let streams = Streams { reading, _silence: silence };
         Ok(Self { plugin, channel, streams })
     }
 
@@ -89,7 +104,7 @@ impl Host {
 
     /// Whether stdio and broker are still open.
     pub fn streams_are_open(&self) -> bool {
-        self.streams.iter().all(|stream| !stream.is_finished())
+        self.streams.reading.iter().all(|stream| !stream.is_finished())
     }
 
     /// Asks the plugin to end, and waits as long as the CLIs do.

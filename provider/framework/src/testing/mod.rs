@@ -8,6 +8,7 @@ mod certificate;
 pub mod conformance;
 mod host;
 mod launch;
+pub mod surfaces;
 
 use std::fmt;
 

@@ -16,6 +16,11 @@ async fn nothing_is_found(flavour: &Flavour) {
 }
 
 #[tokio::test]
+async fn terraform_1_8() {
+    nothing_is_found(&Flavour::TERRAFORM_1_8).await;
+}
+
+#[tokio::test]
 async fn terraform_1_11() {
     nothing_is_found(&Flavour::TERRAFORM_1_11).await;
 }

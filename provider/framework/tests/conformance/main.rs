@@ -7,4 +7,6 @@
 mod binary;
 mod broken;
 mod flavours;
+mod order;
+mod table;
 mod tour;

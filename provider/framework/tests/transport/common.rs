@@ -13,6 +13,10 @@ use tfplugin_proto::tfplugin6::{DynamicValue, configure_provider, read_data_sour
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
+/// What a read says that was told to stop.
+pub(crate) const AS_ASKED: &str =
+    "Stopped: As asked.\n\nThe run was stopped, and this with it. Plan again to see what is left to do.";
+
 /// The tiny provider, built beside this test.
 pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -58,7 +62,10 @@ pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// Gives the provider its greeting.
 pub(crate) async fn configure(client: &mut ProviderClient<Channel>, greeting: &str) {
-    let config = Some(DynamicValue { json: json!({ "greeting": greeting }).to_string().into(), msgpack: Vec::new() });
+    let config = Some(DynamicValue {
+        json: json!({ "greeting": greeting, "secret": "geheim" }).to_string().into(),
+        msgpack: Vec::new(),
+    });
     let request = configure_provider::Request { config, ..Default::default() };
     assert_eq!(client.configure_provider(request).await.unwrap().into_inner().diagnostics, []);
 }

@@ -11,7 +11,7 @@ use tfplugin_proto::health::health_client::HealthClient;
 use tfplugin_proto::tfplugin6::provider_client::ProviderClient;
 use tokio::time::{Instant, timeout};
 
-use crate::common::{binary, configure, eventually, greeting, launch, names, signal};
+use crate::common::{AS_ASKED, binary, configure, eventually, greeting, launch, names, signal};
 
 #[tokio::test]
 async fn shutdown_is_answered_and_then_the_process_ends_at_once() {
@@ -54,7 +54,7 @@ async fn shutdown_stops_what_runs_and_its_answer_still_arrives() {
     let ended = host.shut_down().await.unwrap();
 
     assert!(ended.took < Duration::from_secs(1), "{:?}", ended.took);
-    assert_eq!(read.await.unwrap().unwrap_err(), "Stopped: As asked.");
+    assert_eq!(read.await.unwrap().unwrap_err(), AS_ASKED);
     assert!(signs.path().join("stopped").exists());
 }
 
@@ -88,7 +88,7 @@ async fn sigterm_stops_what_runs() {
 
     signal(host.plugin(), "TERM");
 
-    assert_eq!(read.await.unwrap().unwrap_err(), "Stopped: As asked.");
+    assert_eq!(read.await.unwrap().unwrap_err(), AS_ASKED);
     timeout(Duration::from_secs(2), host.wait()).await.unwrap().unwrap();
 }
 

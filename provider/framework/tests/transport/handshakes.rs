@@ -126,16 +126,3 @@ fn options_are_answered_with_and_without_the_cookie() {
         }
     }
 }
-
-#[tokio::test]
-async fn a_hundred_runs_leave_nothing_behind() {
-    let (_, folder) = launch();
-    for _ in 0..100 {
-        let launch = Launch::new(binary()).unwrap().env("TMPDIR", folder.path());
-        let host = Host::of(launch.start().await.unwrap()).await.unwrap();
-        let id = host.plugin().id().unwrap();
-        host.shut_down().await.unwrap();
-        assert!(!Path::new(&format!("/proc/{id}")).exists());
-    }
-    assert_eq!(names(folder.path()), [""; 0]);
-}

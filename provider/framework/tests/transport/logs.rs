@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tfplugin::testing::Host;
 
-use crate::common::{configure, greeting, launch};
+use crate::common::{configure, greeting, launch, names};
 
 #[tokio::test]
 async fn lines_are_what_hclog_parses() {
@@ -51,15 +51,27 @@ async fn a_panic_is_one_error_line_and_an_answer() {
     configure(&mut host.client(), "panic").await;
 
     let error = greeting(&mut host.client(), None).await.unwrap_err();
-    assert!(error.contains("told to panic"), "{error}");
+    assert!(error.contains("told to panic with String(\"***\")"), "{error}");
     configure(&mut host.client(), "hello").await;
     assert_eq!(greeting(&mut host.client(), None).await.unwrap(), "hello");
 
     let lines = host.shut_down().await.unwrap().stderr;
-    let line = lines.iter().find(|line| line.contains("a task panicked")).unwrap();
+    let [line] = lines.as_slice() else { panic!("not one line: {lines:#?}") };
+    assert!(line.contains("a task panicked") && line.contains("***") && !line.contains("geheim"), "{line}");
     let value: Value = serde_json::from_str(line).unwrap();
-    assert_eq!(value["@level"], "error");
+    assert_eq!((&value["@level"], &value["request"]), (&"error".into(), &"read_data_source".into()));
     assert!(value["location"].as_str().unwrap().contains("tiny_provider.rs:"), "{line}");
     // Terraform takes a line that begins like this for the end of the plugin.
     assert!(!lines.iter().any(|line| line.starts_with("panic: ") || line.contains("\"panic: ")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_panic_that_ends_the_process_begins_as_the_hosts_expect() {
+    let (launch, folder) = launch();
+    let plugin = launch.env("TINY_PANICS", "1").env("RUST_BACKTRACE", "0").start().await.unwrap();
+    let (status, _, lines) = plugin.wait().await.unwrap();
+    assert_eq!(status.code(), Some(101));
+    assert_eq!(lines[0], "panic: told to panic at the start", "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("tiny_provider.rs:")), "{lines:?}");
+    assert_eq!(names(folder.path()), [""; 0]);
 }

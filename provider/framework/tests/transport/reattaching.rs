@@ -9,7 +9,7 @@ use tfplugin_proto::tfplugin6::provider_client::ProviderClient;
 use tfplugin_proto::tfplugin6::stop_provider;
 use tokio::time::timeout;
 
-use crate::common::{binary, configure, eventually, greeting, names, signal};
+use crate::common::{AS_ASKED, binary, configure, eventually, greeting, names, signal};
 
 #[tokio::test]
 async fn the_printed_assignment_works_in_a_shell_and_names_both_registries() {
@@ -90,7 +90,7 @@ async fn stopping_one_alias_leaves_the_other_running() {
 
     assert_eq!(response.error, "");
     let [stopped, running] = reads;
-    assert_eq!(stopped.await.unwrap().unwrap_err(), "Stopped: As asked.");
+    assert_eq!(stopped.await.unwrap().unwrap_err(), AS_ASKED);
     assert!(!running.is_finished());
     assert!(!two.join("stopped").exists());
     running.abort();

@@ -5,7 +5,7 @@ use tfplugin_proto::health::health_check_response::ServingStatus;
 use tfplugin_proto::health::health_client::HealthClient;
 use tfplugin_proto::health::{HealthCheckRequest, HealthListRequest};
 use tfplugin_proto::plugin::grpc_stdio_client::GrpcStdioClient;
-use tfplugin_proto::tfplugin6::{DynamicValue, list_resource};
+use tfplugin_proto::tfplugin6::{DynamicValue, get_provider_schema, list_resource};
 use tonic::Code;
 
 use crate::common::launch;
@@ -68,4 +68,20 @@ async fn messages_may_have_many_megabytes() {
     assert_eq!(status.code(), Code::Unimplemented, "{status}");
     let status = host.client().list_resource(request(256)).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
+}
+
+#[tokio::test]
+async fn the_schema_is_described_and_encoded_once() {
+    let (launch, _folder) = launch();
+    let host = Host::of(launch.env("TF_LOG", "trace").start().await.unwrap()).await.unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let request = get_provider_schema::Request {};
+        answers.push(host.client().get_provider_schema(request).await.unwrap().into_inner());
+    }
+    assert!(answers[0].data_source_schemas.contains_key("tiny_greeting"));
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    let log = host.shut_down().await.unwrap().stderr;
+    let described = log.iter().filter(|line| line.contains("answered") && line.contains("get_provider_schema"));
+    assert_eq!(described.count(), 1, "{log:#?}");
 }

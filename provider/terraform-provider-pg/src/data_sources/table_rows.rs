@@ -14,6 +14,7 @@ use tfplugin::{
 
 use crate::diagnostics;
 use crate::provider_block::Data;
+use crate::resources::timeouts;
 
 /// The data source.
 #[derive(Debug)]
@@ -145,6 +146,7 @@ fn schema() -> Schema {
                 Mode::Computed,
                 "The rows: a list of objects with one attribute for each column.",
             ),
+            timeouts::reading(),
         ],
     }
 }

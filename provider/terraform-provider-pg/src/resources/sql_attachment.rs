@@ -125,13 +125,24 @@ impl Resource<Data> for SqlAttachment {
     async fn import(&self, _context: &Context<Data>, _id: ImportId) -> Result<State, Diagnostics> {
         Err(Diagnostic::error(
             "An attachment cannot be imported",
-            "The database does not keep the texts setup_sql and teardown_sql, so there is nothing to import. Declare the \
-             attachment with a setup_sql that can run when its objects are there already, such as `create index if not \
-             exists` or `create or replace function`, and apply.",
+            format!("The database does not keep the texts setup_sql and teardown_sql, so there is nothing to import. {DECLARE}"),
         )
         .into())
     }
+
+    fn move_from(&self, source_type: &str, _source: &serde_json::Value) -> Option<Result<State, Diagnostics>> {
+        let detail = format!(
+            "What {source_type} did is not in its state as setup_sql and teardown_sql, so a pg_sql_attachment cannot be made \
+             of it. Write a removed block for {source_type} in place of the moved block, with lifecycle {{ destroy = false }} \
+             to keep what it made. {DECLARE}"
+        );
+        Some(Err(Diagnostic::error("Unsupported move between resource types", detail).into()))
+    }
 }
+
+/// How to make an attachment of what is there already.
+const DECLARE: &str = "Declare the attachment with a setup_sql that can run when its objects are there already, such as \
+    `create index if not exists` or `create or replace function`, and apply.";
 
 fn schema() -> Schema {
     let sql = |name, mode, description| Attribute::new(name, Type::String, mode, description);

@@ -1,4 +1,4 @@
-//! The `timeouts` attribute that every resource has; the framework enforces it.
+//! The `timeouts` attribute that every resource and data source has; the framework enforces it.
 
 use tfplugin::{Attribute, Mode, Nesting, Type};
 
@@ -17,4 +17,11 @@ pub fn attribute() -> Attribute {
         Mode::Optional,
         "How long each operation may take, as text such as `\"500ms\"`, `\"5s\"`, `\"20m\"`.",
     )
+}
+
+/// The attribute of what is only read.
+pub fn reading() -> Attribute {
+    let read = Attribute::new("read", Type::String, Mode::Optional, "How long reading may take. Defaults to `\"5m\"`.");
+    let description = "How long reading may take, as text such as `\"30s\"` or `\"20m\"`.";
+    Attribute::nested("timeouts", Nesting::Single, vec![read], Mode::Optional, description)
 }

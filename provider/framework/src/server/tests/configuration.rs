@@ -33,9 +33,9 @@ async fn resources() {
         [
             "error name: Missing Configuration for Required Attribute",
             "error password: Write-only Attribute Not Allowed",
-            "error columns.[k].type: Missing Configuration for Required Attribute",
+            "error columns.[k]: Missing Configuration for Required Attribute",
             "error id: Invalid Configuration for Read-Only Attribute",
-            "error timeouts.create: Invalid timeout",
+            "error timeouts.[create]: Invalid timeout",
         ]
     );
     let long = thing(&json!({"name": "much too long"}));

@@ -123,15 +123,20 @@ async fn a_replacement_asks_twice_and_hands_its_private_state_on() {
 }
 
 #[tokio::test]
-async fn a_taint_is_a_create_with_what_was_private() {
+async fn a_taint_is_a_create_that_knows_nothing_of_the_object() {
     let host = Host::configured().await;
     let stored = host.make(&Stored::default(), &a_thing(&json!({}))).await;
-    let tainted = Stored { value: Value::Null, ..stored };
-    let plan = host.plan(&tainted, &a_thing(&json!({}))).await;
+    // Of a tainted object the CLI hands on neither the state nor what was private.
+    let plan = host.plan(&Stored::default(), &a_thing(&json!({}))).await;
     assert_eq!(plan.diagnostics, []);
     let planned = decode(plan.planned_state.as_ref());
     assert!(planned.get("id").is_unknown() && planned.get("revision").is_unknown());
-    assert_eq!(private(&plan.planned_private)["made"], json!({"big": 1, "list": [1.50]}));
+    // And yet this is what the delete half of the replacement is given.
+    assert_eq!(private(&plan.planned_private), json!({"planned": true}));
+    let nothing = proto::plan_resource_change::Response { planned_state: Some(wire::null()), ..plan };
+    let destroyed = host.apply(&stored.value, &Value::Null, &nothing).await;
+    assert_eq!(destroyed.diagnostics, []);
+    assert!(host.log().contains(&r#"deleted with private {"planned":true}"#.to_owned()));
 }
 
 #[tokio::test]

@@ -39,10 +39,16 @@ impl World {
         *self.fault.lock().unwrap() == fault
     }
 
+    /// What a careless message may hold.
+    fn secrets() -> String {
+        format!("{:?} or {:?}", Value::from("of the \"block\""), Value::from("of the resource"))
+    }
+
     /// What may go wrong in an operation before it does anything.
     async fn trouble<D>(&self, context: &Context<D>, operation: &str) -> Result<(), Diagnostics> {
         self.note(operation);
         assert!(!self.is(&format!("panic in {operation}")), "the sky fell in {operation}");
+        assert!(!self.is(&format!("panic with secrets in {operation}")), "no {} in sight", Self::secrets());
         if self.is(&format!("hang in {operation}")) {
             pending::<()>().await;
         }
@@ -119,7 +125,10 @@ impl Provider for TestProvider {
     }
 
     async fn configure(&self, config: &Value) -> Result<Data, Diagnostics> {
-        assert!(!self.world.is("panic in configure"), "the sky fell");
+        assert!(!self.world.is("panic in configure"), "the sky fell on {config:?}");
+        if self.world.is("hang in configure") {
+            pending::<()>().await;
+        }
         if config.get("host").as_str() == Some("refuse") {
             return Err(Diagnostic::error("Refused", "").at(Path::root("host")).into());
         }
@@ -274,6 +283,11 @@ impl Resource<Data> for Thing {
         if request.prior.is_null() && plan.value.get("name").is_wholly_known() {
             plan.identity = Value::object([("name", plan.value.get("name").clone())]);
         }
+        if self.world.is("G1") {
+            for path in [Path::root("tags").index(0), Path::root("nothing")] {
+                context.warn(Diagnostic::warning("Beware", "").at(path));
+            }
+        }
         let is = |rule| self.world.is(rule);
         match () {
             () if is("P1") => plan.value = Value::Null,
@@ -331,6 +345,11 @@ impl Resource<Data> for Thing {
             let state = State { value, private: plan.private, identity: plan.identity };
             let diagnostics = Diagnostic::error("Half done", "").into();
             return Err(ApplyFailure { state: Some(state), diagnostics });
+        }
+        if self.world.is("A10 in a failed create") {
+            let identity = Value::object([("name", Value::unknown())]);
+            let state = Some(State { value, private: plan.private, identity });
+            return Err(ApplyFailure { state, diagnostics: Diagnostic::error("Half done", "").into() });
         }
         if self.world.is("no reason") {
             return Err(ApplyFailure::default());
@@ -409,6 +428,7 @@ impl Resource<Data> for Thing {
     }
 
     fn move_from(&self, source_type: &str, source: &serde_json::Value) -> Option<Result<State, Diagnostics>> {
+        assert!(!self.world.is("panic in move"), "the sky fell");
         if source_type != "test_other" {
             return None;
         }
@@ -449,6 +469,7 @@ impl DataSource<Data> for Things {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
+        assert!(!self.world.is("panic in validate data"), "the sky fell");
         if config.get("prefix").as_str() == Some("") {
             diagnostics.push(Diagnostic::error("Empty prefix", "").at(Path::root("prefix")));
         }

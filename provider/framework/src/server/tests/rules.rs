@@ -51,7 +51,7 @@ async fn plans() {
 async fn plans_of_updates() {
     let host = Host::configured().await;
     let stored = host.make(&Stored::default(), &a_thing(&json!({}))).await;
-    for (fault, attribute) in [("P10", "nothing"), ("P11", "")] {
+    for (fault, attribute) in [("P10", ""), ("P11", "")] {
         host.set_fault(fault);
         let plan = host.plan(&stored, &a_thing(&json!({"note": "n"}))).await;
         assert_names(&plan.diagnostics, fault, attribute);
@@ -89,6 +89,20 @@ async fn results_of_an_apply() {
         let whole = state.get("revision").as_i64() == Some(1);
         assert_eq!(whole, remembers_result || fault == "A10", "{fault}");
     }
+}
+
+#[tokio::test]
+async fn what_a_failed_apply_leaves() {
+    let host = Host::configured().await;
+    let config = a_thing(&json!({}));
+    let plan = host.plan(&Stored::default(), &config).await;
+    host.set_fault("A10 in a failed create");
+    let applied = host.apply(&Value::Null, &config, &plan).await;
+    let [failure, violation] = &applied.diagnostics[..] else { panic!("{:?}", applied.diagnostics) };
+    assert_eq!(failure.summary, "Half done");
+    assert!(violation.detail.contains("(rule A10)"), "{}", violation.detail);
+    assert_eq!(applied.new_identity, None);
+    assert_eq!(decode(applied.new_state.as_ref()).get("name").as_str(), Some("a"), "what is left is remembered");
 }
 
 #[tokio::test]
@@ -198,4 +212,13 @@ async fn data_sources() {
         assert!(response.diagnostics[0].detail.contains(&format!("(rule {rule})")), "{of}: {response:?}");
         assert_eq!(response.result, None);
     }
+}
+
+#[tokio::test]
+async fn places_of_diagnostics() {
+    let host = Host::with_fault("G1").await;
+    let plan = host.plan(&Stored::default(), &a_thing(&json!({}))).await;
+    let places: Vec<_> = plan.diagnostics.iter().map(|told| path(told.attribute.as_ref())).collect();
+    assert_eq!(places, ["tags", ""], "the set, since no path leads into it, and nothing where nothing is");
+    assert!(plan.planned_state.is_some(), "a wrong place is no reason to fail");
 }

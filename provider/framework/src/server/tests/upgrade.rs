@@ -103,3 +103,38 @@ async fn a_move_is_taken_over_only_from_a_type_that_the_resource_knows() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_same_type_under_another_address_is_a_state_of_ours() {
+    let host = Host::new();
+    let moved = async |address: &str, version, state: &str| {
+        let raw = |json: &str| Some(proto::RawState { json: json.into(), ..Default::default() });
+        let request = proto::move_resource_state::Request {
+            source_provider_address: address.into(),
+            source_type_name: THING.into(),
+            source_schema_version: version,
+            source_state: raw(state),
+            source_private: br#"{"kept":true}"#.to_vec(),
+            source_identity: raw(r#"{"name": "a"}"#),
+            target_type_name: THING.into(),
+            ..Default::default()
+        };
+        host.service.move_resource_state(Request::new(request)).await.unwrap().into_inner()
+    };
+    let fork = "registry.example.com/someone/test";
+    for (version, state) in [(2, r#"{"name": "a", "size": 5, "gone": 1}"#), (0, r#"{"title": "a", "size": "5"}"#)] {
+        let response = moved(fork, version, state).await;
+        assert_eq!(response.diagnostics, []);
+        assert_eq!(decode(response.target_state.as_ref()), a_thing(&json!({"size": 5})));
+        assert_eq!(response.target_private, br#"{"kept":true}"#);
+        assert!(response.target_identity.is_some());
+    }
+    for (address, version, expected) in [
+        (fork, 3, "error : State of a later version"),
+        ("registry.example.com/someone/other", 2, "error : Unsupported move between resource types"),
+    ] {
+        let response = moved(address, version, r#"{"name": "a"}"#).await;
+        assert_eq!(told(&response.diagnostics), [expected]);
+        assert_eq!(response.target_state, None);
+    }
+}

@@ -65,7 +65,7 @@ impl Resource {
         let request = proto::import_resource_state::Request {
             type_name: self.type_name.clone(),
             id: id.to_owned(),
-            client_capabilities: Some(self.session.capabilities(Phase::Plan)),
+            client_capabilities: self.session.capabilities(Phase::Plan),
             identity: self.encode_identity(identity)?,
         };
         let response = call!(process, import_resource_state, request)?;

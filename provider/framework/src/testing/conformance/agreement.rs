@@ -19,10 +19,10 @@ use super::trouble::Findings;
 use super::{plan_rules, state_rules};
 
 /// Random choices; when they run out, the first is taken.
-struct Choices<'a>(&'a [u8]);
+pub(super) struct Choices<'a>(pub(super) &'a [u8]);
 
 impl Choices<'_> {
-    fn of(&mut self, count: u8) -> u8 {
+    pub(super) fn of(&mut self, count: u8) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
         first % count
@@ -33,7 +33,7 @@ fn same_case(left: &Value, right: &Value) -> bool {
     left.as_str().map(str::to_lowercase) == right.as_str().map(str::to_lowercase)
 }
 
-fn attributes() -> Vec<Attribute> {
+pub(super) fn attributes() -> Vec<Attribute> {
     let text = |name, mode| Attribute::new(name, Type::String, mode, "");
     let of = |name, ty| Attribute::new(name, ty, Mode::Optional, "");
     let strings = || Box::new(Type::String);
@@ -66,7 +66,7 @@ fn attributes() -> Vec<Attribute> {
     ]
 }
 
-fn members(attributes: &[Attribute]) -> Members {
+pub(super) fn members(attributes: &[Attribute]) -> Members {
     let member = |attribute: &Attribute| Member {
         held: match &attribute.kind {
             Kind::Plain(_) => Held::Plain,
@@ -83,7 +83,7 @@ fn members(attributes: &[Attribute]) -> Members {
 
 /// What values are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
+pub(super) enum Use {
     Configuration,
     State,
     /// Anything that has the type.
@@ -132,7 +132,7 @@ fn unknown(ty: &Type, choices: &mut Choices<'_>) -> Value {
     Value::Unknown(refinement)
 }
 
-fn object(attributes: &[Attribute], choices: &mut Choices<'_>, use_: Use) -> Value {
+pub(super) fn object(attributes: &[Attribute], choices: &mut Choices<'_>, use_: Use) -> Value {
     Value::object(attributes.iter().map(|attribute| (attribute.name, one(attribute, choices, use_))))
 }
 
@@ -163,7 +163,7 @@ fn one(attribute: &Attribute, choices: &mut Choices<'_>, use_: Use) -> Value {
 }
 
 /// Puts random values in random places.
-fn spoil(attributes: &[Attribute], value: &mut Value, choices: &mut Choices<'_>) {
+pub(super) fn spoil(attributes: &[Attribute], value: &mut Value, choices: &mut Choices<'_>) {
     for _ in 0..choices.of(3) {
         let which = choices.of(u8::try_from(attributes.len()).unwrap());
         spoil_one(&attributes[usize::from(which)], value, choices);
@@ -186,7 +186,7 @@ fn spoil_one(attribute: &Attribute, object: &mut Value, choices: &mut Choices<'_
 }
 
 /// Something known in place of each unknown.
-fn resolved(ty: &Type, planned: &Value, choices: &mut Choices<'_>) -> Value {
+pub(super) fn resolved(ty: &Type, planned: &Value, choices: &mut Choices<'_>) -> Value {
     match (ty, planned) {
         (ty, Value::Unknown(_)) => value(ty, choices, Use::State),
         (Type::List(element) | Type::Set(element), Value::List(items)) => {

@@ -73,29 +73,91 @@ impl Resource {
         self.apply(planned).await
     }
 
+    /// Carries out the first half of a replacement, where something that depends on the resource has to come between the
+    /// two.
+    pub async fn apply_destroy_half(&mut self, planned: &Planned) -> Result<Diagnostics, Trouble> {
+        let process = self.session.lease(Phase::Apply).await?;
+        self.kept.clone_from(&planned.before);
+        let outcome = self.unmake(&process, planned).await;
+        let released = process.release().await;
+        outcome.and_then(|told| released.map(|()| told))
+    }
+
+    /// Carries out the second half of a replacement, with what the configuration has become.
+    pub async fn apply_create_half(&mut self, planned: &Planned, config: &Value) -> Result<Diagnostics, Trouble> {
+        let process = self.session.lease(Phase::Apply).await?;
+        let outcome = self.make(&process, planned, config).await;
+        let released = process.release().await;
+        outcome.and_then(|told| released.map(|()| told))
+    }
+
+    /// Carries out a replacement with `create_before_destroy`: the new object first, and then the old one goes by a plan of
+    /// its own, which is made at that moment.
+    pub async fn apply_create_before_destroy(
+        &mut self,
+        planned: &Planned,
+        config: &Value,
+    ) -> Result<Diagnostics, Trouble> {
+        let process = self.session.lease(Phase::Apply).await?;
+        self.kept = None;
+        let mut told = self.make(&process, planned, config).await?;
+        let made = self.kept.take();
+        self.kept.clone_from(&planned.before);
+        let outcome = self.remove_deposed(&process).await;
+        self.kept = made;
+        told.extend(outcome?);
+        process.release().await?;
+        Ok(told)
+    }
+
+    async fn remove_deposed(&mut self, process: &Process) -> Result<Diagnostics, Trouble> {
+        let prior = self.upgrade_kept(process).await?;
+        let answer = self.destroying(process, Phase::Apply, &prior).await?;
+        let change = Change {
+            prior: &prior,
+            planned: &Value::Null,
+            config: &Value::Null,
+            private: &answer.private,
+            identity: &answer.identity,
+        };
+        let mut told = answer.warnings.clone();
+        told.extend(self.change(process, Action::Delete, change).await?);
+        Ok(told)
+    }
+
     async fn carry_out(&mut self, process: &Process, planned: Planned, config: &Value) -> Result<Diagnostics, Trouble> {
-        let config = self.shape.complete(config);
         // The plan file holds the state that the refresh found.
         self.kept.clone_from(&planned.before);
-        let mut prior = self.upgrade_kept(process).await?;
         let mut told = Diagnostics::default();
-        if planned.action == Action::NoOp {
-            return Ok(told);
-        }
         if matches!(planned.action, Action::Delete | Action::Replace) {
-            let change = Change {
-                prior: &prior,
-                planned: &Value::Null,
-                config: &Value::Null,
-                private: &planned.private,
-                identity: &planned.identity,
-            };
-            told.extend(self.change(process, Action::Delete, change).await?);
-            prior = Live::default();
+            told.extend(self.unmake(process, &planned).await?);
         }
-        if planned.action == Action::Delete {
-            return Ok(told);
+        match planned.action {
+            // The CLI asks for the state, and for nothing else.
+            Action::NoOp => self.upgrade_kept(process).await.map(|_| told),
+            Action::Delete => Ok(told),
+            Action::Create | Action::Update | Action::Replace => {
+                told.extend(self.make(process, &planned, config).await?);
+                Ok(told)
+            }
         }
+    }
+
+    async fn unmake(&mut self, process: &Process, planned: &Planned) -> Result<Diagnostics, Trouble> {
+        let prior = self.upgrade_kept(process).await?;
+        let change = Change {
+            prior: &prior,
+            planned: &Value::Null,
+            config: &Value::Null,
+            private: &planned.private,
+            identity: &planned.identity,
+        };
+        self.change(process, Action::Delete, change).await
+    }
+
+    async fn make(&mut self, process: &Process, planned: &Planned, config: &Value) -> Result<Diagnostics, Trouble> {
+        let prior = self.upgrade_kept(process).await?;
+        let config = self.shape.complete(config);
         self.validate_in(process, &config).await?;
         let Outcome { action, answer } = self.decide(process, Phase::Apply, &prior, &config, false).await?;
         let first = if planned.action == Action::Replace { Action::Create } else { planned.action };
@@ -108,7 +170,7 @@ impl Resource {
         compatible::check(&self.shape.ty, &planned.planned, &answer.value, As::Replan, &mut findings);
         self.session.enforce(findings)?;
         if action == Action::NoOp {
-            return Ok(told);
+            return Ok(Diagnostics::default());
         }
         let change = Change {
             prior: &prior,
@@ -117,8 +179,7 @@ impl Resource {
             private: &answer.private,
             identity: &answer.identity,
         };
-        told.extend(self.change(process, action, change).await?);
-        Ok(told)
+        self.change(process, action, change).await
     }
 
     async fn change(&mut self, process: &Process, action: Action, change: Change<'_>) -> Result<Diagnostics, Trouble> {

@@ -173,13 +173,11 @@ impl Walk<'_> {
             Some(Item::Binary(json) | Item::Text(json)) => Type::from_json(json).ok(),
             _ => None,
         };
-        match ty {
-            Some(ty) => self.value(bytes, &ty, path),
-            None => {
-                self.wrong(path, "a value that should bring its type does not".to_owned());
-                true
-            }
+        if let Some(ty) = ty {
+            return self.value(bytes, &ty, path);
         }
+        self.wrong(path, "a value that should bring its type does not".to_owned());
+        true
     }
 }
 

@@ -5,14 +5,15 @@
 /// Whose code decides what is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// HashiCorp's.
+    /// The one that Terraform is built from.
     Terraform,
-    /// The Linux Foundation's.
+    /// The one that OpenTofu is built from.
     OpenTofu,
 }
 
 /// One command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a difference of its own")]
 pub struct Flavour {
     /// Its name and version.
     pub name: &'static str,
@@ -20,6 +21,8 @@ pub struct Flavour {
     pub family: Family,
     /// What it sends as `terraform_version`.
     pub terraform_version: &'static str,
+    /// Whether it keeps write-only values out of plans and states, and says so.
+    pub write_only: bool,
     /// Whether it asks for identity schemas, keeps identities and imports by them.
     pub identities: bool,
     /// Whether a failing `GetResourceIdentitySchemas` ends the run; otherwise it is only logged.
@@ -44,6 +47,7 @@ impl Flavour {
         name: "Terraform 1.11",
         family: Family::Terraform,
         terraform_version: "1.11.4",
+        write_only: true,
         identities: false,
         identity_schemas_are_vital: false,
         replace_keeps_identity: false,
@@ -71,6 +75,7 @@ impl Flavour {
         name: "OpenTofu 1.12",
         family: Family::OpenTofu,
         terraform_version: "1.13.0",
+        write_only: true,
         identities: true,
         identity_schemas_are_vital: false,
         replace_keeps_identity: false,
@@ -81,6 +86,15 @@ impl Flavour {
         pretty_state: true,
     };
 
-    /// All of them.
+    /// Terraform 1.8, for what the oldest CLIs do: it knows no write-only attributes either.
+    pub const TERRAFORM_1_8: Self = Self {
+        name: "Terraform 1.8",
+        terraform_version: "1.8.5",
+        write_only: false,
+        defers_at_apply: false,
+        ..Self::TERRAFORM_1_11
+    };
+
+    /// Those that are current.
     pub const ALL: [Self; 3] = [Self::TERRAFORM_1_11, Self::TERRAFORM_1_14, Self::OPENTOFU_1_12];
 }

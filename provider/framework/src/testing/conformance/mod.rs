@@ -51,6 +51,10 @@ mod adopting;
 mod sources;
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod spoilt;
+#[cfg(test)]
+mod vectors;
 
 pub use self::adopting::Source;
 pub use self::flavour::{Family, Flavour};

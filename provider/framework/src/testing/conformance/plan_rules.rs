@@ -3,11 +3,10 @@
 //! **Invariant:** decides as `AssertPlanValid` of the CLIs does, from their description, and shares nothing with the
 //! framework's own check.
 
-use crate::path::Path;
+use crate::path::{Path, Step};
 use crate::schema::Nesting;
 use crate::value::Value;
 
-use super::proposed::at;
 use super::same::{same, show};
 use super::shape::{Held, Member, Members, Shape, step};
 use super::trouble::Findings;
@@ -126,8 +125,17 @@ pub(super) fn replacing(
     forcing
 }
 
+/// The value at a path; none where it leads nowhere. Inside an unknown value everything is that unknown.
+fn at<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
+    path.0.iter().try_fold(value, |value, step| match (value.inner(), step) {
+        (unknown @ Value::Unknown(_), _) => Some(unknown),
+        (Value::Map(items), Step::Attribute(name) | Step::Key(name)) => items.get(name),
+        (Value::List(items), Step::Index(index)) => items.get(usize::try_from(*index).ok()?),
+        _ => None,
+    })
+}
+
 fn is_write_only(members: &Members, path: &Path) -> bool {
-    use crate::path::Step;
     let mut members = members;
     for at in &path.0 {
         let Step::Attribute(name) = at else { continue };

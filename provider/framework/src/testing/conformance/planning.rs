@@ -151,12 +151,13 @@ impl Resource {
         let request = proto::validate_resource_config::Request {
             type_name: self.type_name.clone(),
             config: Some(encode(config, &self.shape.ty)?),
-            client_capabilities: Some(self.session.capabilities(Phase::Validate)),
+            client_capabilities: self.session.capabilities(Phase::Validate),
         };
         let response = call!(process, validate_resource_config, request)?;
         let mut findings = Findings::of("validate_resource_config");
         let told = told::read(response.diagnostics, Some((&self.shape, config)), &mut findings);
-        validate_rules::check(&self.shape.members, config, &told, &mut findings);
+        let allowed = self.session.flavour().write_only;
+        validate_rules::check(&self.shape.members, config, allowed, &told, &mut findings);
         self.session.judge(findings, told)
     }
 
@@ -205,7 +206,7 @@ impl Resource {
             config: Some(encode(from.config, ty)?),
             prior_private: from.private.to_vec(),
             provider_meta: None,
-            client_capabilities: Some(self.session.capabilities(phase)),
+            client_capabilities: self.session.capabilities(phase),
             prior_identity: self.encode_identity(from.identity)?,
         };
         let response = call!(process, plan_resource_change, request)?;
@@ -247,7 +248,7 @@ impl Resource {
         Ok(answer)
     }
 
-    async fn destroying(&self, process: &Process, phase: Phase, prior: &Live) -> Result<Answer, Trouble> {
+    pub(super) async fn destroying(&self, process: &Process, phase: Phase, prior: &Live) -> Result<Answer, Trouble> {
         let nothing = Answer {
             value: Value::Null,
             replace: Vec::new(),
@@ -266,7 +267,7 @@ impl Resource {
             config: Some(null),
             prior_private: prior.private.clone(),
             provider_meta: None,
-            client_capabilities: Some(self.session.capabilities(phase)),
+            client_capabilities: self.session.capabilities(phase),
             prior_identity: self.encode_identity(&prior.identity)?,
         };
         let response = call!(process, plan_resource_change, request)?;

@@ -4,7 +4,7 @@
 //! by itself, and well, within two seconds of being asked.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tfplugin_proto::tfplugin6 as proto;
 use tfplugin_proto::tfplugin6::provider_client::ProviderClient;
@@ -30,11 +30,37 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Process {
     host: Host,
+    /// The place of this process in the trace.
+    index: usize,
+    trace: Trace,
+}
+
+/// What each process was asked, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace(Arc<Mutex<Vec<Vec<&'static str>>>>);
+
+impl Trace {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<&'static str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn requests(&self) -> Vec<Vec<&'static str>> {
+        self.lock().clone()
+    }
 }
 
 impl Process {
-    pub(super) fn new(host: Host) -> Self {
-        Self { host }
+    pub(super) fn new(host: Host, trace: &Trace) -> Self {
+        let mut processes = trace.lock();
+        processes.push(Vec::new());
+        Self { host, index: processes.len() - 1, trace: trace.clone() }
+    }
+
+    /// Notes a request.
+    pub(super) fn asked(&self, request: &'static str) {
+        if let Some(requests) = self.trace.lock().get_mut(self.index) {
+            requests.push(request);
+        }
     }
 
     pub(super) fn client(&self) -> ProviderClient<Channel> {
@@ -100,13 +126,14 @@ pub(super) fn status(request: &'static str, status: &tonic::Status) -> Trouble {
 
 /// Sends a request and gives the answer.
 macro_rules! call {
-    ($process:expr, $method:ident, $request:expr) => {
+    ($process:expr, $method:ident, $request:expr) => {{
+        $process.asked(stringify!($method));
         $process
             .client()
             .$method($request)
             .await
             .map(tonic::Response::into_inner)
             .map_err(|status| $crate::testing::conformance::process::status(stringify!($method), &status))
-    };
+    }};
 }
 pub(super) use call;

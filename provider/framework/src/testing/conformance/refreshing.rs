@@ -120,7 +120,7 @@ impl Resource {
             current_state: Some(encode(&before.value, &self.shape.ty)?),
             private: before.private.clone(),
             provider_meta: None,
-            client_capabilities: Some(self.session.capabilities(phase)),
+            client_capabilities: self.session.capabilities(phase),
             current_identity: self.encode_identity(&before.identity)?,
         };
         let response = call!(process, read_resource, request)?;

@@ -90,15 +90,18 @@ pub struct Planned {
     pub(super) before: Option<Kept>,
 }
 
-impl Resource {
-    pub(super) fn new(session: Session, type_name: &str) -> Result<Self, Trouble> {
-        let schemas = &session.inner.schemas;
+impl Session {
+    /// A resource of a type, which does not exist yet.
+    pub fn resource(&self, type_name: &str) -> Result<Resource, Trouble> {
+        let schemas = &self.inner.schemas;
         let unknown = || Trouble::host(format!("the provider has no resource {type_name}"));
         let shape = Arc::clone(schemas.resources.get(type_name).ok_or_else(unknown)?);
         let identity = schemas.identities.get(type_name).cloned();
-        Ok(Self { session, type_name: type_name.to_owned(), shape, identity, kept: None })
+        Ok(Resource { session: self.clone(), type_name: type_name.to_owned(), shape, identity, kept: None })
     }
+}
 
+impl Resource {
     /// What the state file holds, if it is in there.
     pub fn kept(&self) -> Option<&Kept> {
         self.kept.as_ref()

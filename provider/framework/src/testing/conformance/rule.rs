@@ -9,8 +9,6 @@ use super::flavour::Family;
 pub enum Consequence {
     /// It ends the operation with an error that blames the provider.
     Error,
-    /// It writes a warning to its log.
-    Log,
     /// It does not notice; the user meets what follows from it.
     Unnoticed,
 }
@@ -74,6 +72,7 @@ pub const RULES: &[Rule] = &[
     both("S11", "Write-only attributes are not computed, and no root attribute has a name of the language."),
     neither("S12", "All types begin with the provider's name."),
     both("S13", "The provider block has a schema, and each schema has a block."),
+    neither("S14", "GetMetadata names what the schemas describe, with the same capabilities."),
     both("W1", "An object has every attribute of its schema, each once, and no other."),
     both("W2", "Each value has the type that the schema says."),
     both("W5", "Unknown values are extensions of one byte, or of kind 12 with at most 1024 bytes."),
@@ -86,6 +85,7 @@ pub const RULES: &[Rule] = &[
     neither("T5", "A process that is asked to end does so within two seconds, with status 0."),
     neither("V1", "A required attribute that is null is an error at that attribute."),
     neither("V2", "A computed attribute that is configured is an error at that attribute."),
+    neither("V3", "A write-only attribute that is configured is an error under a CLI that would keep its value."),
     both("P1", "The plan of a destroy is null, every other is not."),
     both("P2", "A configured value is planned as configured, or as it was."),
     both("P3", "What is neither configured nor computed is planned null."),

@@ -1,4 +1,4 @@
-//! Whether the CLIs would load the schemas: rules S1 to S13.
+//! Whether the CLIs would load the schemas: rules S1 to S14.
 //!
 //! **Invariant:** looks at the messages on the wire, not at anything that made them.
 
@@ -39,6 +39,32 @@ pub(super) fn provider(response: &proto::get_provider_schema::Response, findings
     }
     for (name, one) in &response.functions {
         function(name, one, findings);
+    }
+}
+
+/// Checks that `GetMetadata` and `GetProviderSchema` speak of the same things.
+pub(super) fn metadata(
+    metadata: &proto::get_metadata::Response,
+    schemas: &proto::get_provider_schema::Response,
+    findings: &mut Findings,
+) {
+    fn differ<'a, T>(named: impl Iterator<Item = &'a String>, described: &BTreeMap<String, T>) -> bool {
+        named.collect::<BTreeSet<_>>() != described.keys().collect()
+    }
+    let resources = metadata.resources.iter().map(|it| &it.type_name);
+    let data_sources = metadata.data_sources.iter().map(|it| &it.type_name);
+    let ephemeral = metadata.ephemeral_resources.iter().map(|it| &it.type_name);
+    let functions = metadata.functions.iter().map(|it| &it.name);
+    for (what, wrong) in [
+        ("resources", differ(resources, &schemas.resource_schemas)),
+        ("data sources", differ(data_sources, &schemas.data_source_schemas)),
+        ("ephemeral resources", differ(ephemeral, &schemas.ephemeral_resource_schemas)),
+        ("functions", differ(functions, &schemas.functions)),
+        ("capabilities", metadata.server_capabilities != schemas.server_capabilities),
+    ] {
+        if wrong {
+            findings.whole("S14", format!("the {what} are others than those of GetProviderSchema"));
+        }
     }
 }
 

@@ -15,8 +15,7 @@ use crate::value::Value;
 
 use super::super::{Host, Launch};
 use super::flavour::Flavour;
-use super::process::{Lease, Phase, Process, call};
-use super::resource::Resource;
+use super::process::{Lease, Phase, Process, Trace, call};
 use super::rule;
 use super::schema_rules;
 use super::shape::Shape;
@@ -40,6 +39,7 @@ pub(super) struct Inner {
     /// The process of all phases, where they share one.
     shared: Option<Mutex<Option<Arc<Process>>>>,
     as_the_cli: bool,
+    trace: Trace,
 }
 
 /// What the provider says of itself.
@@ -76,7 +76,8 @@ impl Session {
     /// The same with further options.
     pub async fn with(binary: &Path, flavour: &Flavour, options: Options) -> Result<Self, Trouble> {
         let Options { environment, one_process, as_the_cli } = options;
-        let process = Process::new(launch(binary, &environment).await?);
+        let trace = Trace::default();
+        let process = Process::new(launch(binary, &environment).await?, &trace);
         let schemas = describe(&process, flavour, as_the_cli).await?;
         let shared = if one_process {
             Some(Mutex::new(Some(Arc::new(process))))
@@ -87,7 +88,8 @@ impl Session {
         let config = RwLock::default();
         let binary = binary.to_owned();
         let flavour = flavour.clone();
-        Ok(Self { inner: Arc::new(Inner { binary, environment, flavour, schemas, config, shared, as_the_cli }) })
+        let inner = Inner { binary, environment, flavour, schemas, config, shared, as_the_cli, trace };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The CLI that is played.
@@ -99,16 +101,16 @@ impl Session {
     /// configured, and used by all phases from now on.
     pub async fn configure(&self, config: Value) -> Result<Diagnostics, Trouble> {
         let config = self.inner.schemas.provider.complete(&config);
-        let lease = self.lease(Phase::Validate).await?;
+        let lease = self.lease(Phase::Schema).await?;
         let told = self.validate_provider(&lease, &config).await?;
         lease.release().await?;
         *self.inner.config.write().unwrap_or_else(PoisonError::into_inner) = Some(config);
         Ok(told)
     }
 
-    /// A resource of a type, which does not exist yet.
-    pub fn resource(&self, type_name: &str) -> Result<Resource, Trouble> {
-        Resource::new(self.clone(), type_name)
+    /// What each process so far was asked, by the names that the requests have in Rust.
+    pub fn requests(&self) -> Vec<Vec<&'static str>> {
+        self.inner.trace.requests()
     }
 
     /// Asks what runs in the shared process to end.
@@ -130,34 +132,44 @@ impl Session {
 
     /// A process for a phase: configured, unless the phase is one that configures nothing.
     pub(super) async fn lease(&self, phase: Phase) -> Result<Lease, Trouble> {
+        let Inner { binary, environment, trace, .. } = &*self.inner;
         let lease = match &self.inner.shared {
-            None => Lease::Own(Box::new(Process::new(launch(&self.inner.binary, &self.inner.environment).await?))),
+            None => Lease::Own(Box::new(Process::new(launch(binary, environment).await?, trace))),
             Some(shared) => {
                 let mut shared = shared.lock().await;
                 if let Some(process) = &*shared {
                     Lease::Shared(Arc::clone(process))
                 } else {
-                    let process = Arc::new(Process::new(launch(&self.inner.binary, &self.inner.environment).await?));
+                    let process = Arc::new(Process::new(launch(binary, environment).await?, trace));
                     *shared = Some(Arc::clone(&process));
                     Lease::Shared(process)
                 }
             }
         };
-        if matches!(phase, Phase::Plan | Phase::Apply) {
-            self.set_up(&lease, phase).await?;
+        match phase {
+            Phase::Schema => {}
+            Phase::Validate => {
+                if let Some(config) = self.config() {
+                    self.validate_provider(&lease, &config).await?;
+                }
+            }
+            Phase::Plan | Phase::Apply => self.set_up(&lease, phase).await?,
         }
         Ok(lease)
     }
 
+    fn config(&self) -> Option<Value> {
+        self.inner.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn set_up(&self, process: &Process, phase: Phase) -> Result<(), Trouble> {
-        let config = self.inner.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let provider = &self.inner.schemas.provider;
-        let config = config.unwrap_or_else(|| provider.complete(&Value::object::<String>([])));
+        let config = self.config().unwrap_or_else(|| provider.complete(&Value::object::<String>([])));
         self.validate_provider(process, &config).await?;
         let request = proto::configure_provider::Request {
             terraform_version: self.inner.flavour.terraform_version.to_owned(),
             config: Some(encode(&config, &provider.ty)?),
-            client_capabilities: Some(self.capabilities(phase)),
+            client_capabilities: self.capabilities(phase),
         };
         let response = call!(process, configure_provider, request)?;
         let mut findings = Findings::of("configure_provider");
@@ -171,16 +183,16 @@ impl Session {
         let response = call!(process, validate_provider_config, request)?;
         let mut findings = Findings::of("validate_provider_config");
         let told = told::read(response.diagnostics, Some((provider, config)), &mut findings);
-        super::validate_rules::check(&provider.members, config, &told, &mut findings);
+        super::validate_rules::check(&provider.members, config, true, &told, &mut findings);
         self.judge(findings, told)
     }
 
-    /// What the CLI says that it can do.
-    pub(super) fn capabilities(&self, phase: Phase) -> proto::ClientCapabilities {
-        proto::ClientCapabilities {
+    /// What the CLI says that it can do; the oldest ones say nothing.
+    pub(super) fn capabilities(&self, phase: Phase) -> Option<proto::ClientCapabilities> {
+        self.inner.flavour.write_only.then_some(proto::ClientCapabilities {
             deferral_allowed: phase == Phase::Apply && self.inner.flavour.defers_at_apply,
             write_only_attributes_allowed: true,
-        }
+        })
     }
 
     /// What an answer amounts to: broken rules, a refusal, or its warnings.
@@ -211,6 +223,8 @@ async fn describe(process: &Process, flavour: &Flavour, as_the_cli: bool) -> Res
     let mut findings = Findings::of("get_provider_schema");
     let told = told::read(response.diagnostics.clone(), None, &mut findings);
     schema_rules::provider(&response, &mut findings);
+    let metadata = call!(process, get_metadata, proto::get_metadata::Request {})?;
+    schema_rules::metadata(&metadata, &response, &mut findings);
     let functions = call!(process, get_functions, proto::get_functions::Request {})?;
     if functions.functions != response.functions {
         findings.whole("C4", "GetFunctions gives other functions");

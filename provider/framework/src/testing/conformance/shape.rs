@@ -25,6 +25,7 @@ pub(super) struct Shape {
 
 /// An attribute.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "as the schema on the wire has them")]
 pub(super) struct Member {
     pub(super) held: Held,
     pub(super) ty: Type,
@@ -142,7 +143,7 @@ pub(super) fn each_object(member: &Member, value: Value, change: &dyn Fn(&Member
 }
 
 /// The objects that a nested attribute holds, each with the step to it; none inside a set, where no path leads.
-pub(super) fn objects<'a>(nesting: Nesting, value: &'a Value) -> Vec<(Option<Step>, &'a Value)> {
+pub(super) fn objects(nesting: Nesting, value: &Value) -> Vec<(Option<Step>, &Value)> {
     match (nesting, value) {
         (Nesting::Single, Value::Map(_)) => vec![(None, value)],
         (Nesting::Map, Value::Map(items)) => {

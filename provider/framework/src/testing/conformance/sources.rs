@@ -38,7 +38,7 @@ impl Session {
             type_name: type_name.to_owned(),
             config: Some(encode(&config, &shape.ty)?),
             provider_meta: None,
-            client_capabilities: Some(self.capabilities(Phase::Plan)),
+            client_capabilities: self.capabilities(Phase::Plan),
         };
         let response = call!(process, read_data_source, request)?;
         process.release().await?;
@@ -74,7 +74,7 @@ impl Session {
         let response = call!(process, validate_data_resource_config, request)?;
         let mut findings = Findings::of("validate_data_resource_config");
         let told = told::read(response.diagnostics, Some((shape, config)), &mut findings);
-        validate_rules::check(&shape.members, config, &told, &mut findings);
+        validate_rules::check(&shape.members, config, true, &told, &mut findings);
         self.judge(findings, told)
     }
 
@@ -90,13 +90,13 @@ impl Session {
         let response = call!(process, validate_ephemeral_resource_config, request)?;
         let mut findings = Findings::of("validate_ephemeral_resource_config");
         let told = told::read(response.diagnostics, Some((&shape, &config)), &mut findings);
-        validate_rules::check(&shape.members, &config, &told, &mut findings);
+        validate_rules::check(&shape.members, &config, true, &told, &mut findings);
         let mut warnings = self.judge(findings, told)?;
 
         let request = proto::open_ephemeral_resource::Request {
             type_name: type_name.to_owned(),
             config: Some(encode(&config, &shape.ty)?),
-            client_capabilities: Some(self.capabilities(Phase::Plan)),
+            client_capabilities: self.capabilities(Phase::Plan),
         };
         let response = call!(process, open_ephemeral_resource, request)?;
         let mut findings = Findings::of("open_ephemeral_resource");

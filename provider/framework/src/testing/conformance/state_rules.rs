@@ -19,7 +19,9 @@ fn unknowns(value: &Value, path: &Path, rule: &'static str, findings: &mut Findi
             items.iter().enumerate().for_each(|(i, item)| unknowns(item, &path.clone().index(i), rule, findings));
         }
         Value::Map(items) => {
-            items.iter().for_each(|(name, item)| unknowns(item, &path.clone().attribute(name), rule, findings));
+            for (name, item) in items {
+                unknowns(item, &path.clone().attribute(name), rule, findings);
+            }
         }
         Value::Dynamic(typed) => unknowns(&typed.value, path, rule, findings),
         _ => {}

@@ -59,6 +59,16 @@ pub(super) fn read_path(path: Option<&proto::AttributePath>) -> Path {
     Path(path.into_iter().flat_map(|path| &path.steps).map(step).collect())
 }
 
+/// The beginning of a path that is enough for the CLIs to find the line: an attribute, and one element of its expression,
+/// also where that is an object's attribute. What is deeper they do not look for.
+pub(super) fn line(path: &Path) -> Path {
+    let steps = path.0.iter().take(2).enumerate().map(|(i, step)| match step {
+        Step::Attribute(name) if i > 0 => Step::Key(name.clone()),
+        step => step.clone(),
+    });
+    Path(steps.collect())
+}
+
 /// Whether a path leads to an attribute, or to an element that can be addressed.
 fn leads(members: &Members, path: &[Step]) -> bool {
     let [Step::Attribute(name), rest @ ..] = path else { return path.is_empty() };
@@ -66,8 +76,10 @@ fn leads(members: &Members, path: &[Step]) -> bool {
     match (&member.held, rest) {
         (_, []) => true,
         (Held::Plain, rest) => leads_in(&member.ty, rest),
-        (Held::Nested(Nesting::Single, members), rest) => leads(members, rest),
-        (Held::Nested(Nesting::Map, members), [Step::Key(_), rest @ ..])
+        // As an element, since the CLIs look for a line only under that name.
+        (Held::Nested(Nesting::Single, members), [Step::Key(name)]) => members.contains_key(name),
+        (Held::Nested(Nesting::Single, members), rest)
+        | (Held::Nested(Nesting::Map, members), [Step::Key(_), rest @ ..])
         | (Held::Nested(Nesting::List, members), [Step::Index(_), rest @ ..]) => leads(members, rest),
         _ => false,
     }
@@ -85,6 +97,7 @@ fn leads_in(ty: &Type, path: &[Step]) -> bool {
         (Type::Object(types), [Step::Attribute(name), rest @ ..]) => {
             types.get(name).is_some_and(|ty| leads_in(ty, rest))
         }
+        (Type::Object(types), [Step::Key(name)]) => types.contains_key(name),
         _ => false,
     }
 }
@@ -139,6 +152,8 @@ mod tests {
             (Path::root("any").index(3).attribute("x"), true),
             (Path::root("one").attribute("a"), true),
             (Path::root("one").attribute("b"), false),
+            (Path::root("one").key("a"), true),
+            (Path::root("one").key("b"), false),
             (Path::root("many").key("k").attribute("a"), true),
             (Path::root("many").attribute("a"), false),
             (Path::root("bag").index(0).attribute("a"), false),

@@ -1,4 +1,4 @@
-//! What core leaves to the provider's validation: rules V1, V2 and G3.
+//! What core leaves to the provider's validation: rules V1 to V3 and G3.
 //!
 //! **Invariant:** unknown values are never expected to be judged.
 
@@ -7,13 +7,18 @@ use crate::path::Path;
 use crate::value::Value;
 
 use super::shape::{Held, Members, objects, step};
+use super::told::line;
 use super::trouble::Findings;
 
 /// Checks that the errors name each attribute that must not be as it is configured.
-pub(super) fn check(members: &Members, config: &Value, told: &Diagnostics, findings: &mut Findings) {
+/// `write_only` says whether the CLI keeps write-only values out of its state.
+pub(super) fn check(members: &Members, config: &Value, write_only: bool, told: &Diagnostics, findings: &mut Findings) {
     let mut faults = Vec::new();
-    collect(members, config, &Path::default(), &mut faults);
-    let blamed = |path: &Path| told.0.iter().any(|told| told.severity == Severity::Error && told.path == *path);
+    collect(members, config, write_only, &Path::default(), &mut faults);
+    let blamed = |path: &Path| {
+        let line = line(path);
+        told.0.iter().any(|told| told.severity == Severity::Error && (told.path == *path || told.path == line))
+    };
     let missed: Vec<_> = faults.iter().filter(|(_, path, _)| !blamed(path)).collect();
     // All of several errors are told; when only some are, it is this rule and not the one of the fault.
     let some_told = missed.len() < faults.len() || told.has_error();
@@ -24,7 +29,9 @@ pub(super) fn check(members: &Members, config: &Value, told: &Diagnostics, findi
 
 type Fault = (&'static str, Path, &'static str);
 
-fn collect(members: &Members, config: &Value, path: &Path, faults: &mut Vec<Fault>) {
+fn collect(members: &Members, config: &Value, write_only: bool, path: &Path, faults: &mut Vec<Fault>) {
+    // What is not known yet may still become all that it should.
+    let Value::Map(_) = config else { return };
     for (name, member) in members {
         let (value, path) = (config.get(name), path.clone().attribute(name));
         if member.required && value.is_null() {
@@ -35,11 +42,15 @@ fn collect(members: &Members, config: &Value, path: &Path, faults: &mut Vec<Faul
             faults.push(("V2", path, "a read-only attribute is configured, and the provider does not mind"));
             continue;
         }
+        if member.write_only && !write_only && !value.is_null() {
+            faults.push(("V3", path, "a write-only attribute is configured for a CLI that would keep it"));
+            continue;
+        }
         if let Held::Nested(nesting, members) = &member.held {
             for (at, object) in objects(*nesting, value) {
                 // No path leads into a set, so there is no saying which error means which element.
                 if at.is_some() || *nesting == crate::schema::Nesting::Single {
-                    collect(members, object, &step(&path, at), faults);
+                    collect(members, object, write_only, &step(&path, at), faults);
                 }
             }
         }

@@ -74,8 +74,10 @@ pub async fn declared(config: &Value, table: Option<&TableSpec>, files: &Files) 
 /// What is wrong with the attributes, whatever the file holds.
 pub fn faults(config: &Value) -> Diagnostics {
     let file = config.get("rows_file");
+    // What is not known yet may still turn out to be left out.
+    let given = |name: &str| !config.get(name).is_null() && !config.get(name).is_unknown();
     let mut faults = Diagnostics::default();
-    if !file.is_null() && !config.get("rows").is_null() {
+    if given("rows_file") && given("rows") {
         let detail = "Rows come from rows or from rows_file, not from both.";
         faults.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root("rows_file")));
     }
@@ -83,7 +85,7 @@ pub fn faults(config: &Value) -> Diagnostics {
     if let Some(Err(error)) = &format {
         faults.push(diagnostics::error(error, &model::path));
     }
-    if !config.get("csv_null").is_null() && (file.is_null() || matches!(format, Some(Ok(Format { json: true, .. })))) {
+    if given("csv_null") && (file.is_null() || matches!(format, Some(Ok(Format { json: true, .. })))) {
         let detail =
             "csv_null belongs to a rows_file that is CSV; JSON Lines and inline rows have a null of their own.";
         faults.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root("csv_null")));

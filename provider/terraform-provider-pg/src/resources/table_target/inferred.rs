@@ -46,7 +46,7 @@ pub fn complete(config: &Value, prior: &Value) -> Result<Value, Diagnostics> {
             (column.name.clone(), Value::object(attributes))
         });
         value.set("columns", Value::Map(columns.collect()));
-    } else if !config.get("record_schema").is_null() {
+    } else if !config.get("record_schema").is_null() && config.get("columns").is_null() {
         value.set("columns", Value::unknown());
     }
     Ok(value)

@@ -20,7 +20,7 @@ pub struct Memory {
     pub observed: Option<ObservedTable>,
     /// The table as it was declared at the last apply. A default or comment in it was set here.
     pub declared: Option<TableSpec>,
-    /// The defaults in the server's spelling, right after the last apply.
+    /// The defaults that were set here in the server's spelling, right after the last apply.
     pub default_forms: BTreeMap<String, Option<String>>,
     /// The server's digest of our rows, right after the last apply.
     pub rows_digest: Option<String>,
@@ -58,8 +58,11 @@ impl Memory {
 
     /// What to remember after an apply.
     pub fn after(applied: &Applied, declared: TableSpec) -> Self {
+        // The CLI keeps this for every table and copies it often, so only what is needed.
+        let has_default = |name: &str| declared.column(name).is_some_and(|column| column.default.is_some());
+        let live = applied.observed.columns.iter().filter(|column| has_default(&column.name));
         Self {
-            default_forms: applied.observed.columns.iter().map(|c| (c.name.clone(), c.default.clone())).collect(),
+            default_forms: live.map(|column| (column.name.clone(), column.default.clone())).collect(),
             observed: Some(applied.observed.clone()),
             declared: Some(declared),
             rows_digest: applied.rows_digest.clone(),

@@ -42,13 +42,17 @@ impl Resource<Data> for TableTarget {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        let fault = match (config.get("columns").is_null(), config.get("record_schema").is_null()) {
-            (true, true) => Some(("columns", "Exactly one of columns and record_schema must be set, and neither is.")),
-            (false, false) => Some(("record_schema", "Only one of columns and record_schema can be set.")),
-            (false, true) if !config.get("column_overrides").is_null() => {
-                Some(("column_overrides", "column_overrides belongs to record_schema; with columns, say it there."))
-            }
-            _ => None,
+        // What is not known yet may still turn out to be left out.
+        let given = |name: &str| !config.get(name).is_null() && !config.get(name).is_unknown();
+        let left_out = |name: &str| config.get(name).is_null();
+        let fault = if left_out("columns") && left_out("record_schema") {
+            Some(("columns", "Exactly one of columns and record_schema must be set, and neither is."))
+        } else if given("columns") && given("record_schema") {
+            Some(("record_schema", "Only one of columns and record_schema can be set."))
+        } else if left_out("record_schema") && given("column_overrides") {
+            Some(("column_overrides", "column_overrides belongs to record_schema; with columns, say it there."))
+        } else {
+            None
         };
         if let Some((attribute, detail)) = fault {
             diagnostics.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root(attribute)));
@@ -196,6 +200,23 @@ impl Resource<Data> for TableTarget {
                 .ok_or_else(|| Diagnostic::error("Invalid import identity", "It needs schema_name and table_name."))?,
         };
         Ok(imported(&name))
+    }
+
+    fn generate(&self, config: &mut Value) {
+        if !config.get("record_schema").is_null() {
+            // The columns in the state are those that were inferred.
+            config.set("columns", Value::Null);
+            return;
+        }
+        let key = model::names(config.get("primary_key")).unwrap_or_default();
+        let Value::Map(attributes) = config else { return };
+        let Some(Value::Map(columns)) = attributes.get_mut("columns") else { return };
+        for (name, column) in columns {
+            let by_default = !key.contains(name);
+            if column.get("nullable").as_bool() == Some(by_default) {
+                column.set("nullable", Value::Null);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pg_connector::catalog::ObservedTable;
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
 use pg_connector::{Blame, Step, TableName};
-use tfplugin::{Path, Value};
+use tfplugin::{Path, Plan, Value};
 
 /// The path in the configuration of what the connector blames.
 pub fn path(blame: &Blame) -> Path {
@@ -115,6 +115,17 @@ pub fn steps(steps: &[Step]) -> Value {
             })
             .collect(),
     )
+}
+
+/// The steps that a plan for what is there shows: those of the last apply, unless something changes. While it is not known
+/// whether something does, neither are they.
+pub fn steps_of_update(steps: &[Step], prior: &Value, plan: &mut Plan) -> Value {
+    plan.value.set("steps", prior.get("steps").clone());
+    match (steps, plan.value == *prior) {
+        ([], true) => prior.get("steps").clone(),
+        ([], false) if !plan.value.is_wholly_known() => Value::unknown(),
+        (steps, _) => self::steps(steps),
+    }
 }
 
 /// A list of names; `None` while one of them is unknown.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use pg_connector::pg_type;
 use pg_connector::rows::{Files, Owned};
 use pg_connector::spec::{ManagedBy, TableSpec};
 use pg_connector::table::{self, TableChange, TableDrop};
@@ -51,14 +52,14 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     plan.value.set("row_count", rows.count());
     plan.value.set("rows_digest", rows.digest());
     plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), request.prior));
-    if !creating && !plan.value.get("primary_key").is_wholly_known() {
-        // It may turn out to be another one, and the CLI holds a plan to what it said: an update cannot become a replacement.
-        plan.replace.push(Path::root("primary_key"));
-        plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), &Value::Null));
-    }
-    let moved = !creating && !plan.replace.is_empty();
+    let mut moved = !creating && !plan.replace.is_empty();
     let change = desired.filter(|_| !moved).and_then(|desired| change(desired, rows, request.prior, &memory, plan));
     let Some(change) = change else {
+        if let Some(attribute) = key_at_stake(&plan.value, request.prior).filter(|_| !moved) {
+            plan.replace.push(Path::root(attribute));
+            plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), &Value::Null));
+            moved = true;
+        }
         plan.value.set("steps", Value::unknown());
         keep_consent(plan, creating || moved);
         return if moved { veto_replace(context, &request, plan, &memory).await } else { Diagnostics::default() };
@@ -68,11 +69,16 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if !decided.refusals.is_empty() {
         return diagnostics::errors(&decided.refusals, &model::path);
     }
-    let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
-    plan.value.set("steps", request.prior.get("steps").clone());
-    if creating || !decided.steps.is_empty() || plan.value != *request.prior {
-        plan.value.set("steps", model::steps(&decided.steps));
+    if creating && memory.declared.as_ref().is_some_and(|before| is_left_to_nobody(before, &change.desired)) {
+        return nobody_makes_it(&change.desired.name).into();
     }
+    let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
+    let steps = if creating {
+        model::steps(&decided.steps)
+    } else {
+        model::steps_of_update(&decided.steps, request.prior, plan)
+    };
+    plan.value.set("steps", steps);
     plan.replace.extend(decided.replace.iter().map(|attribute| Path::root(attribute)));
     let replacing = !creating && !plan.replace.is_empty();
     keep_consent(plan, creating || replacing);
@@ -84,6 +90,43 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
         diagnostics.extend(veto(context, &change, creating).await);
     }
     diagnostics
+}
+
+/// Whether a replacement would drop the table that we made, and leave it to somebody else to make it again.
+fn is_left_to_nobody(before: &TableSpec, after: &TableSpec) -> bool {
+    before.name == after.name && before.managed_by == ManagedBy::System && after.managed_by == ManagedBy::User
+}
+
+fn nobody_makes_it(name: &TableName) -> Diagnostic {
+    Diagnostic::error(
+        "Cannot replace a table by one that is managed by somebody else",
+        format!(
+            "This would drop {name}, and with managed_by = \"user\" nothing here makes it again. Apply the change of \
+             managed_by by itself, without a replacement."
+        ),
+    )
+    .at(Path::root("managed_by"))
+}
+
+/// The attribute by which the primary key is, or may yet turn out to be, another one or of another type, where the
+/// declaration is not known well enough for the diff to say so. The CLI holds a plan to what it said, so an update cannot
+/// become a replacement at apply.
+fn key_at_stake(planned: &Value, prior: &Value) -> Option<&'static str> {
+    // A table of somebody else's is never replaced: a key that does not match is an error.
+    if prior.is_null() || planned.get("managed_by").as_str() == Some("user") {
+        return None;
+    }
+    let Some(key) = model::names(planned.get("primary_key")) else { return Some("primary_key") };
+    if planned.get("primary_key") != prior.get("primary_key") {
+        return Some("primary_key");
+    }
+    let type_of =
+        |table: &Value, column: &str| table.get("columns").get(column).get("type").as_str().map(str::to_owned);
+    let keeps_type = |column: &String| match (type_of(prior, column), type_of(planned, column)) {
+        (Some(before), Some(after)) => pg_type::same_type(&before, &after),
+        _ => false,
+    };
+    (!key.iter().all(keeps_type)).then_some("columns")
 }
 
 /// Gives what the schema's rules leave open in columns its value: nullability, defaults and comments.

@@ -134,6 +134,12 @@ impl Resource<Data> for VectorIndex {
         };
         Ok(imported(&table, &index, name))
     }
+
+    fn generate(&self, config: &mut Value) {
+        if config.get("name") == config.get("column") {
+            config.set("name", Value::Null);
+        }
+    }
 }
 
 /// Fills in what the schema's rules leave open: names, operator class, steps.
@@ -160,9 +166,8 @@ fn refine(request: &PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
     match planned {
         Some(planned) => {
             plan.value.set("operator_class", planned.operator_class.as_str().into());
-            if !planned.steps.is_empty() || plan.value != *request.prior {
-                plan.value.set("steps", table_target::model::steps(&planned.steps));
-            }
+            let steps = table_target::model::steps_of_update(&planned.steps, request.prior, plan);
+            plan.value.set("steps", steps);
         }
         None if plan.value != *request.prior => {
             plan.value.set("operator_class", Value::unknown());
