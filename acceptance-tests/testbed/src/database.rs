@@ -73,7 +73,8 @@ impl TestDatabase {
     pub async fn log(&self) -> String {
         const READ: &str = "select pg_read_file(pg_current_logfile())";
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let marker = format!("select 'end of log {}'", NEXT.fetch_add(1, Ordering::Relaxed));
+        // Named after the database: a server that runs for long has seen the counts of other processes.
+        let marker = format!("select 'end of log {} {}'", self.name, NEXT.fetch_add(1, Ordering::Relaxed));
         self.query(&marker).await;
         let start = Instant::now();
         loop {

@@ -23,6 +23,9 @@ const CONSENT: &str =
 const CONSENT_TO_TYPE: &str = "Set force_destroy = true to consent to that; or correct these rows first, or add a column of \
     the new type under another name.";
 
+const NO_RIGHT: &str = "The user that the connection logs in with may not read the table, perhaps since it has another owner \
+    now. Make that user its owner again, which it takes to change the table too, or grant it what it lacks.";
+
 const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
     the data here, or save it elsewhere first.";
 
@@ -358,7 +361,10 @@ pub(super) async fn read(
         }
         Ok(Some(seen))
     };
-    reading.await.map_err(|error| scope.explain(error))
+    reading.await.map_err(|error: Error| match error.sqlstate() {
+        Some("42501") if error.advised().is_none() => error.advice(NO_RIGHT),
+        _ => scope.explain(error),
+    })
 }
 
 /// A transaction that cannot write.
