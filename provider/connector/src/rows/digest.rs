@@ -276,7 +276,7 @@ pub(super) async fn find_others(
     let texts = keys.chain(shown.iter().map(|&text| text.to_owned())).collect::<Vec<_>>().join(", ");
     // What the condition converts is converted as a statement of the session itself would do it.
     let settings: &[(&str, &str)] = match key::kinds(table).iter().all(key::is_read_alike) {
-        true => &[],
+        true => &[("standard_conforming_strings", "on")],
         false => &pinned::FIXED,
     };
     let select = format!("count(*), min(array[{texts}]::text[])");

@@ -255,4 +255,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_is_compared_there_and_back_has_both_casts() {
+        let between = |pair: &&str| !pair.contains("vec");
+        let lists = [kept::BOTH_WAYS, kept::BOTH_WAYS_AS_TEXT, kept::BY_ZONE];
+        for pair in lists.iter().flat_map(|list| list.split_whitespace()).filter(between) {
+            let (from, to) = pair.split_once('>').unwrap();
+            for cast in [format!(" {from}>{to} "), format!(" {to}>{from} ")] {
+                assert!(CASTS.contains(&cast), "{pair}: there is no{cast}");
+            }
+        }
+    }
 }

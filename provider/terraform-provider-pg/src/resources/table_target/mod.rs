@@ -203,7 +203,8 @@ impl Resource<Data> for TableTarget {
             ImportId::Identity(identity) => model::table_name(&identity)
                 .ok_or_else(|| Diagnostic::error("Invalid import identity", "It needs schema_name and table_name."))?,
         };
-        Ok(imported(&name))
+        let faults = pg_connector::spec::import_faults(&name);
+        if faults.is_empty() { Ok(imported(&name)) } else { Err(diagnostics::errors(&faults, &|_| Path::default())) }
     }
 
     fn generate(&self, config: &mut Value) {

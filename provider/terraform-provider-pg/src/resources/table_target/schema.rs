@@ -94,7 +94,7 @@ pub fn schema() -> Schema {
                 Type::Bool,
                 Mode::Optional,
                 "Consent to destroy or overwrite data that this resource does not own: rows and columns that are not \
-                 declared here. Defaults to `false`.",
+                 declared here, and values that a new column type would change. Defaults to `false`.",
             )
             .default(Default::Bool(false)),
             timeouts::attribute(),
@@ -133,7 +133,9 @@ pub fn steps() -> Attribute {
                 "hazards",
                 Type::List(Box::new(Type::String)),
                 Mode::Computed,
-                "The harm it can do: `rewrites table`, `scans table`, `destroys data`, `blocks writes`.",
+                "The harm it can do: `rewrites table` (all of it is written again under the lock), `scans table` (all of \
+                 it is read), `destroys data` (it may, and never without consent), `blocks writes` (for longer than a \
+                 moment). A plan warns of them with the size of the table, where there is something to hurt.",
             ),
             Attribute::new(
                 "skippable",
@@ -157,7 +159,12 @@ fn columns() -> Attribute {
                 Type::String,
                 Mode::Required,
                 "The type, as in SQL: `bigint`, `numeric(10,2)`, `vector(384)`, `text[]`. Spelling is no difference: \
-                 `int8` is `bigint`.",
+                 `int8` is `bigint`.\n\n\
+                 Another type converts the column in place where Postgres has a cast. A value that does not fit is an \
+                 error that names its row. A value that would fit but be another one, in a row or cell that is not \
+                 declared here (`1.5` as `integer`, a time as `date`, `'007'` as a number), is refused with the number \
+                 of such rows and an example, unless `force_destroy = true`. Where there is no cast, or the dimension of \
+                 a vector changes, it takes `force_destroy = true` to drop the column and add it again.",
             )
             .same(same_type)
             .validate(column_type),
