@@ -46,6 +46,10 @@ impl Failure<'_> {
             "25001" if self.text != Text::Check && self.attachment.transactional => {
                 Some("set `transactional = false`: each statement then runs on its own, outside a transaction")
             }
+            "55P04" if self.text != Text::Check && self.attachment.transactional => Some(
+                "a value that `alter type … add value` adds can be used only when its transaction is over: set \
+                 `transactional = false`, or add the value in an attachment of its own",
+            ),
             "25006" if self.text == Text::Check => Some("`check_sql` is run read-only; it must not change anything"),
             "42P07" | "42710" | "42723" if self.text == Text::Setup => Some(
                 "an object of that name is there already; drop it or name another one, and let `teardown_sql` drop \

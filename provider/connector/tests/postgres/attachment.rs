@@ -171,9 +171,30 @@ async fn a_check_finds_out_what_is_gone() {
         for (sql, there) in [("select null", true), ("select 1 where false", false), ("select 1 from gone", false)] {
             assert_eq!(attachment::read(&database, &scope, &check(sql)).await.unwrap(), there, "{sql}");
         }
-        let writes = check("insert into log (what) values ('no') returning 1");
-        let error = attachment::read(&database, &scope, &writes).await.unwrap_err();
-        assert!(error.advised().unwrap().contains("read-only"), "{error:?}");
+        test.query(
+            "create function writes() returns int language plpgsql as $$ begin insert into log (what) values ('no'); return 1; end $$",
+        )
+        .await;
+        for sql in [
+            "insert into log (what) values ('no') returning 1",
+            "with w as (insert into log (what) values ('no') returning 1) select * from w",
+            "select writes()",
+            "select nextval('log_n_seq')",
+            "select set_config('transaction_read_only', 'off', true), writes()",
+            "create table made as select 1",
+        ] {
+            let error = attachment::read(&database, &scope, &check(sql)).await.unwrap_err();
+            let told = error.advised().is_some_and(|advice| advice.contains("read-only")) || error.sqlstate() == Some("25001");
+            assert!(told, "{sql}: {error:?}");
+            let with_setup = Attachment { setup_sql: says("set up"), ..check(sql) };
+            assert!(attachment::create(&database, &scope, &with_setup).await.is_err(), "{sql}");
+        }
+        // What a check changes in its session and does not write is gone too, and the setup beside it stays.
+        let sets = check("select set_config('work_mem', '1MB', false), pg_notify('x', 'y')");
+        attachment::create(&database, &scope, &Attachment { setup_sql: says("kept"), ..sets.clone() }).await.unwrap();
+        assert!(attachment::read(&database, &scope, &sets).await.unwrap());
+        assert_eq!(log(&test).await, "kept");
+        test.query("truncate log").await;
         let blind = Attachment { setup_sql: says("set up"), ..check("select 1 where false") };
         let error = attachment::create(&database, &scope, &blind).await.unwrap_err().error;
         assert_eq!(error.blamed(), Some(&Blame::Attribute("check_sql")));
