@@ -112,6 +112,34 @@ fn what_cannot_run_in_a_transaction_can_be_attached() {
 }
 
 #[test]
+fn what_failed_halfway_is_torn_down_and_set_up_again() {
+    alternating(|w| {
+        let both = |between: &str, after: &str| {
+            with_more(
+                &format!("create index one on t (d);\n{between}create index two on t (d)"),
+                &format!("drop index two;\ndrop index one;\n{after}"),
+                "transactional = false",
+            )
+        };
+        w.apply_fails(
+            &both("select 1/0;\n", ""),
+            &["division by zero", "statement 2", "statement 1 has run and stays"],
+        );
+        assert!(exists(w, "one") && !exists(w, "two"));
+        w.apply(&both("", "")).says(&["passed over what is missing", "\"two\" does not exist"]);
+        assert!(exists(w, "one") && exists(w, "two"));
+
+        // The same of a teardown: what it has done already does not stop it the next time.
+        w.apply(&both("", "select 1/0"));
+        w.tf(&["destroy", "-auto-approve"]).failed_with(&["division by zero", "statements 1 to 2 have run and stay"]);
+        assert!(!exists(w, "one") && !exists(w, "two"));
+        w.tf(&["destroy", "-auto-approve"]).failed_with(&["division by zero"]);
+        w.apply(&both("", ""));
+        w.destroy().says(&["passed over what is missing"]);
+    });
+}
+
+#[test]
 fn a_teardown_that_fails_stops_or_warns() {
     alternating(|w| {
         w.apply(&with("create view v as select 1", "drop view v"));

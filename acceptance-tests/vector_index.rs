@@ -63,6 +63,51 @@ fn the_build_is_concurrent_and_under_the_reserved_name() {
 }
 
 #[test]
+fn settings_are_for_the_session_that_builds() {
+    alternating(|w| {
+        let with = |memory: &str| {
+            with(&format!(
+                "column = \"e\"\n  method = \"hnsw\"\n  build = {{ maintenance_work_mem = \"{memory}\", max_parallel_maintenance_workers = 0 }}"
+            ))
+        };
+        w.apply(&with("32MB"));
+        let log = w.log();
+        for setting in ["set maintenance_work_mem = '32MB'", "set max_parallel_maintenance_workers = 0"] {
+            assert!(log.contains(setting), "{log}");
+        }
+        assert_eq!(w.plan(&with("48MB")).steps("pg_vector_index.i"), [""; 0], "a change of them alone builds nothing");
+        w.apply_plan();
+        assert_eq!(w.log().matches("statement: create index concurrently").count(), 1);
+        w.apply_fails(
+            &with("1kB").replace("\"hnsw\"", "\"hnsw\"\n  m = 8"),
+            &["maintenance_work_mem", "outside the valid range"],
+        );
+        assert_eq!(describe(w, "t__vector__e"), "hnsw vector_cosine_ops valid");
+    });
+}
+
+#[test]
+fn an_index_on_a_partitioned_table_is_built_and_changed() {
+    alternating(|w| {
+        w.sql(
+            "create extension vector; create table t (id bigint, e vector(3)) partition by range (id);
+             create table t1 partition of t for values from (0) to (100); create table t2 partition of t default;
+             insert into t select i, array[i, 1, 2]::real[]::vector from generate_series(1, 150) i",
+        );
+        let on =
+            |more: &str| index(&format!("column = \"e\"\n  {more}")).replace("pg_table_target.t.id", "\"public.t\"");
+        w.apply_fails(&on("method = \"hnsw\""), &["partitioned", "concurrently = false"]);
+        w.apply(&on("method = \"hnsw\"\n  concurrently = false"));
+        w.apply(&on("method = \"hnsw\"\n  concurrently = false\n  m = 8"));
+        assert_eq!(describe(w, "t__vector__e"), "hnsw vector_cosine_ops m=8 valid");
+        w.plan_fails(&on("method = \"hnsw\"\n  m = 9"), &["concurrently = false"]);
+        w.apply(&on("lists = 200\n  concurrently = false")).says(&["little data"]);
+        w.destroy();
+        assert_eq!(w.sql("select count(*) from pg_class where relam in (select oid from pg_am where amname in ('hnsw', 'ivfflat'))"), "0");
+    });
+}
+
+#[test]
 fn a_changed_index_is_built_before_the_old_one_goes() {
     alternating(|w| {
         w.apply(&with("column = \"e\"\n  method = \"hnsw\""));

@@ -10,5 +10,5 @@ mod run;
 mod spec;
 mod transactions;
 
-pub use run::{ChangeFailure, change, create, destroy, read};
+pub use run::{ChangeFailure, Remains, change, create, destroy, read};
 pub use spec::{Attachment, OnTeardownError, Text, faults};

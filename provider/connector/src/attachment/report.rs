@@ -56,8 +56,8 @@ impl Failure<'_> {
                  what `setup_sql` creates",
             ),
             "42P01" | "42704" | "42883" if self.text == Text::Teardown => Some(
-                "what the teardown drops is gone already; change `teardown_sql` so that it says `if exists`, apply that \
-                 change alone, then go on. Or set `on_teardown_error = \"warn\"` first",
+                "what the teardown drops is gone already; change `teardown_sql` so that it says `if exists`, or set \
+                 `on_teardown_error = \"warn\"`, apply that change alone, then go on",
             ),
             _ if !self.attachment.transactional && statement.has_word("concurrently") => {
                 Some("a concurrent build that fails can leave an invalid index behind, which must be dropped by hand")
@@ -98,6 +98,23 @@ pub(super) fn teardown_failed(attachment: &Attachment, error: &Error, why: Optio
         summary: "The teardown of an attachment failed",
         detail: format!("{error}\n\n{} was torn down as far as possible: {because}.", capital(&attachment.title())),
     }
+}
+
+/// The warning for statements of a teardown that named what was not there.
+pub(super) fn passed_over(attachment: &Attachment, missing: &[Error]) -> Option<Warning> {
+    if missing.is_empty() {
+        return None;
+    }
+    let each: Vec<String> = missing.iter().map(|error| format!("- {error}")).collect();
+    let why = if attachment.in_part {
+        "its setup or an earlier teardown had failed halfway"
+    } else {
+        "on_teardown_error is \"warn\""
+    };
+    Some(Warning {
+        summary: "The teardown of an attachment passed over what is missing",
+        detail: format!("{}: {why}, so this was let pass:\n{}", capital(&attachment.title()), each.join("\n")),
+    })
 }
 
 /// What the server remarked, as one warning.

@@ -24,6 +24,9 @@ pub struct Attachment {
     pub transactional: bool,
     /// What a failing teardown means.
     pub on_teardown_error: OnTeardownError,
+    /// Whether only a part of it may be there, since its setup or teardown failed halfway. Its teardown then passes over
+    /// what is missing.
+    pub in_part: bool,
 }
 
 /// What a failing teardown means.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use pg_connector::attachment::{self, Attachment, OnTeardownError};
+use pg_connector::settings::Settings;
 use pg_connector::vector_index::{
     self, Action, Applied, Build, BuildSettings, Declaration, Given, Method, Metric, Prior, Quantize, Seen,
     VectorIndexSpec, VectorType, operator_class, reserved_name,
@@ -155,19 +156,30 @@ async fn expressions_and_conditions_are_built_used_and_read_back() {
                 "v <-> (select v from t where id = 1)",
             ),
         ] {
-            let applied = build(&database, &spec, true, None).await.unwrap();
-            let condition = spec.predicate.as_deref().unwrap_or("true");
-            let plan = test
-                .query(&format!(
-                    "set enable_seqscan = off; explain select id from t where {condition}\norder by {query} limit 3"
-                ))
-                .await;
-            assert!(plan.contains(&format!("using {}", spec.index_name())), "{spec:?}\n{plan}");
-            let seen = read(&database, &spec, Some(&applied.seen)).await.unwrap();
-            assert_eq!(seen, applied.seen);
-            let prior = Prior { index_name: &spec.index_name(), predicate: spec.predicate.as_deref(), seen: &seen };
-            assert_eq!(vector_index::plan(&spec, true, &prior).unwrap().unwrap().action, Action::Keep, "{seen:?}");
-            test.query(&format!("drop index {}", spec.index_name())).await;
+            let indexed = match (spec.quantize, spec.column.as_str()) {
+                (Some(Quantize::Half), _) | (None, "h") => VectorType::Halfvec,
+                (Some(Quantize::Binary), _) => VectorType::Bit,
+                (None, _) => VectorType::Vector,
+            };
+            for method in Method::ALL {
+                let Some(class) = operator_class(indexed, spec.metric, *method) else { continue };
+                let lists = (*method == Method::Ivfflat).then_some(1);
+                let spec = VectorIndexSpec { method: *method, lists, ..spec.clone() };
+                let applied = build(&database, &spec, true, None).await.unwrap();
+                assert_eq!(applied.seen.index.operator_class, class);
+                let condition = spec.predicate.as_deref().unwrap_or("true");
+                let plan = test
+                    .query(&format!(
+                        "set enable_seqscan = off; explain select id from t where {condition}\norder by {query} limit 3"
+                    ))
+                    .await;
+                assert!(plan.contains(&format!("using {}", spec.index_name())), "{spec:?}\n{plan}");
+                let seen = read(&database, &spec, Some(&applied.seen)).await.unwrap();
+                assert_eq!(seen, applied.seen);
+                let prior = Prior { index_name: &spec.index_name(), predicate: spec.predicate.as_deref(), seen: &seen };
+                assert_eq!(vector_index::plan(&spec, true, &prior).unwrap().unwrap().action, Action::Keep, "{seen:?}");
+                test.query(&format!("drop index {}", spec.index_name())).await;
+            }
         }
     })
     .await;
@@ -638,6 +650,39 @@ async fn wait_for_build(test: &TestDatabase) {
 }
 
 #[tokio::test]
+async fn a_swap_waits_for_a_long_reader_and_lets_others_pass() {
+    let test = TestDatabase::new(18).await;
+    test.query(TABLE).await;
+    let mut settings = Settings::parse(&test.url()).unwrap();
+    settings.lock_timeout = Some(Duration::from_millis(50));
+    let database = Database::new(settings).unwrap();
+    let old = spec("v");
+    let seen = build(&database, &old, true, None).await.unwrap().seen;
+    let new = VectorIndexSpec { m: Some(8), ..spec("v") };
+    let prior = Prior { index_name: "t__vector__v", predicate: None, seen: &seen };
+    let scope = Scope { deadline: Some(Instant::now() + Duration::from_mins(2)), ..Scope::default() };
+    let settings = BuildSettings::default();
+    let change =
+        Build { spec: &new, concurrently: true, settings: &settings, create_extension: false, prior: Some(prior) };
+    let mut reading = connect_with(&test, 1).connect(&Scope::default()).await.unwrap();
+    let reader = reading.begin().await.unwrap();
+    // The build waits for whoever writes or has a snapshot, and this session does neither; the swap waits for it.
+    reader.batch_execute("lock table t in access share mode").await.unwrap();
+    let disturb = async {
+        // More often than anything else is tried again.
+        while test.log().await.matches("canceling statement due to lock timeout").count() < 12 {
+            assert_eq!(test.query("select count(*) from t").await, "50", "others pass");
+            assert!(scope.stopped().is_none(), "the swap gave up, or never began");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        reader.rollback().await.unwrap();
+    };
+    let (result, ()) = tokio::join!(vector_index::apply(&database, &scope, &change), disturb);
+    assert_eq!(result.unwrap().seen.index.option("m"), Some(8));
+    assert_eq!(indexes(&test).await, "t__vector__v true");
+}
+
+#[tokio::test]
 async fn a_build_whose_backend_is_killed_leaves_nothing() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
@@ -815,6 +860,7 @@ async fn many_at_once_on_one_table_do_not_deadlock() {
                         check_sql: None,
                         transactional: true,
                         on_teardown_error: OnTeardownError::Fail,
+                        in_part: false,
                     };
                     attachment::create(&database, &Scope::default(), &attachment).await.unwrap();
                 });
