@@ -73,8 +73,8 @@ impl TestDatabase {
     pub async fn log(&self) -> String {
         const READ: &str = "select pg_read_file(pg_current_logfile())";
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // The server may have run for longer than this process, and the log may hold another one's marks.
-        let marker = format!("select 'end of log {} of {}'", NEXT.fetch_add(1, Ordering::Relaxed), self.name);
+        // The server, and its log, may have been there for another process.
+        let marker = format!("select 'end of log {} {}'", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         self.query(&marker).await;
         let start = Instant::now();
         loop {

@@ -11,4 +11,4 @@ mod spec;
 mod transactions;
 
 pub use run::{ChangeFailure, Remains, change, create, destroy, read};
-pub use spec::{Attachment, OnTeardownError, Text, faults};
+pub use spec::{Attachment, OnTeardownError, Text, faults, plan};

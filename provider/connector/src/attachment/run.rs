@@ -2,12 +2,14 @@
 //!
 //! **Invariant:** a transactional text runs wholly or not at all; of any other text, an error says what has run.
 
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage, Transaction};
 
 use super::report::{Failure, left_open, notices, passed_over, teardown_failed};
-use super::spec::{Attachment, OnTeardownError, Text};
-use crate::database::{Database, Retries, Scope, Session, TableLock, is_transient};
+use super::spec::{Attachment, OnTeardownError, Text, plan};
+use crate::database::{Database, Question, Retries, Scope, Session, TableLock, is_transient};
 use crate::error::{Blame, Error};
+use crate::name::TableName;
 use crate::sql_text::{Statement, split};
 use crate::table::Warning;
 
@@ -41,11 +43,11 @@ impl From<Error> for ChangeFailure {
 
 /// Whether the attachment is there: its table exists, and its check, where it has one, finds it.
 pub async fn read(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<bool, Error> {
-    let mut session = database.connect(scope).await?;
-    if !table_exists(&session, attachment).await.map_err(|error| scope.explain(error))? {
+    if !database.ask(scope, Exists(attachment.table.clone())).await? {
         return Ok(false);
     }
     let Some(check) = &attachment.check_sql else { return Ok(true) };
+    let mut session = database.connect(scope).await?;
     let mut transaction = session.begin().await?;
     match finds(&mut transaction, attachment, check).await {
         // What the check names is gone, and so is the attachment.
@@ -76,7 +78,7 @@ pub async fn change(
     old: &Attachment,
     new: &Attachment,
 ) -> Result<Vec<Warning>, ChangeFailure> {
-    if old.setup_sql == new.setup_sql {
+    if plan(Some(old), Some(new)).is_empty() {
         return Ok(Vec::new());
     }
     if old.transactional && new.transactional {
@@ -316,16 +318,30 @@ fn can_fail_halfway(statement: &Statement<'_>) -> bool {
     statement.has_word("concurrently") || ["call", "do"].iter().any(|word| statement.begins_with(&[word]))
 }
 
+/// Asks whether there is a relation of that name, together with others.
+#[derive(Clone, Debug)]
+struct Exists(TableName);
+
+impl Question for Exists {
+    type Answer = bool;
+
+    fn doing(&self) -> String {
+        format!("look for table {}", self.0)
+    }
+
+    async fn answer(client: &Client, questions: &[Self]) -> Result<Vec<bool>, Error> {
+        let names: Vec<String> = questions.iter().map(|Self(name)| name.to_string()).collect();
+        let sql = "select pg_catalog.to_regclass(w.name) is not null \
+                   from unnest($1) with ordinality as w (name, at) order by w.at";
+        let failed = |error| Self::failed(questions, &error);
+        let names: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
+        let rows = client.query_typed(sql, &names).await.map_err(failed)?;
+        rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+    }
+}
+
 async fn table_exists(client: &Client, attachment: &Attachment) -> Result<bool, Error> {
-    let doing = || format!("look for table {}", attachment.table);
-    let rows = client
-        .query_typed(
-            "select to_regclass($1) is not null",
-            &[(&attachment.table.to_string(), tokio_postgres::types::Type::TEXT)],
-        )
-        .await
-        .map_err(|error| Error::postgres(doing(), &error))?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+    Ok(Exists::answer(client, &[Exists(attachment.table.clone())]).await?.contains(&true))
 }
 
 async fn require_table(client: &Client, attachment: &Attachment) -> Result<(), Error> {

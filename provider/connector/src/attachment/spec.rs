@@ -68,6 +68,17 @@ impl Attachment {
     }
 }
 
+/// The texts that a change runs, in order. The teardown is the one that was in force, and a change of it alone runs nothing.
+pub fn plan<'a>(old: Option<&'a Attachment>, new: Option<&'a Attachment>) -> Vec<(Text, &'a str)> {
+    if let (Some(old), Some(new)) = (old, new)
+        && old.setup_sql == new.setup_sql
+    {
+        return Vec::new();
+    }
+    let teardown = old.and_then(|old| Some((Text::Teardown, old.teardown_sql.as_deref()?)));
+    teardown.into_iter().chain(new.map(|new| (Text::Setup, new.setup_sql.as_str()))).collect()
+}
+
 /// Blames a text for an error. Whoever shows the error may show the place where the text is written, and so the text:
 /// one with literals is not pointed at.
 pub(super) fn blamed(error: Error, text: Text, sql: &str) -> Error {
@@ -204,6 +215,32 @@ mod tests {
             assert!(faults[0].message().contains(why), "{sql}: {}", faults[0]);
             let pointed_at = !sql.contains('\'');
             assert_eq!(faults[0].blamed().is_some(), pointed_at, "{sql}: the text must not be shown");
+        }
+    }
+
+    #[test]
+    fn the_old_teardown_runs_before_the_new_setup_and_only_for_another_setup() {
+        let attachment = |setup: &str, teardown: Option<&str>| Attachment {
+            table: TableName::new("public", "t"),
+            name: "a".to_owned(),
+            setup_sql: setup.to_owned(),
+            teardown_sql: teardown.map(str::to_owned),
+            check_sql: None,
+            transactional: true,
+            on_teardown_error: OnTeardownError::Fail,
+            in_part: false,
+        };
+        for (old, new, runs) in [
+            (None, Some(("s", Some("t"))), &["s"][..]),
+            (Some(("s", Some("t"))), None, &["t"]),
+            (Some(("s", None)), None, &[]),
+            (Some(("s", Some("t"))), Some(("s", Some("u"))), &[]),
+            (Some(("s", Some("t"))), Some(("r", Some("u"))), &["t", "r"]),
+            (Some(("s", None)), Some(("r", Some("u"))), &["r"]),
+        ] {
+            let [old, new] = [old, new].map(|it| it.map(|(setup, teardown)| attachment(setup, teardown)));
+            let texts: Vec<&str> = plan(old.as_ref(), new.as_ref()).into_iter().map(|(_, sql)| sql).collect();
+            assert_eq!(texts, runs);
         }
     }
 

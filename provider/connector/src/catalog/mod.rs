@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::pg_type::{PgType, same_type};
 use crate::sql_text::{Kind, Lexeme, lex};
 
-pub(crate) use read::extension_schemas;
 pub use read::read;
+pub(crate) use read::{extension_schemas, look};
 
 /// What the names of the checks begin with that an online `set not null` makes for a while.
 pub const NOT_NULL_CHECK: &str = "terraform_pg_not_null_";

@@ -1,10 +1,12 @@
 //! Reads tables from the catalogue, any number with one query for each kind of object.
 //!
+//! What does not depend on an answer is sent before any answer is waited for.
+//!
 //! **Invariant:** only looks; the settings that it changes are set again.
 
 use std::collections::HashMap;
 
-use futures_util::future::try_join3;
+use futures_util::future::{try_join, try_join4};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 
@@ -66,12 +68,27 @@ pub(crate) async fn extension_schemas(client: &impl GenericClient) -> Result<Vec
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
+/// Operator classes are printed without a schema when they are on the path.
+const PUT_EXTENSIONS_ON_PATH: &str = "select pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog', \
+    (select pg_catalog.string_agg(distinct pg_catalog.quote_ident(n.nspname), ', ') from pg_catalog.pg_extension e \
+        join pg_catalog.pg_namespace n on n.oid = e.extnamespace where n.nspname <> 'pg_catalog')), true)";
+
 /// Reads those of the tables that are there. To be called inside a transaction: settings are fixed in it for a while.
 pub async fn read(
     client: &impl GenericClient,
     names: &[&TableName],
 ) -> Result<HashMap<TableName, ObservedTable>, tokio_postgres::Error> {
-    let former = pinned::pin(client, &[("search_path", "pg_catalog")]).await?;
+    let (former, found) = look(client, names).await?;
+    pinned::restore(client, former).await?;
+    Ok(found)
+}
+
+/// Reads those of the tables that are there, each of which is named once, and leaves the search path changed; also says
+/// what it was.
+pub(crate) async fn look(
+    client: &impl GenericClient,
+    names: &[&TableName],
+) -> Result<(pinned::Former, HashMap<TableName, ObservedTable>), tokio_postgres::Error> {
     let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
     let tables: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
     let wanted: [(&(dyn ToSql + Sync), Type); 2] = [(&schemas, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
@@ -83,7 +100,9 @@ pub async fn read(
         format!("{CHECKS} {WANTED} {OF_CHECKS}"),
         format!("{INDEXES} {WANTED} {OF_INDEXES}"),
     ];
-    let (relations, columns, checks) = try_join3(
+    // Polled, and so sent, in this order.
+    let (former, relations, columns, checks) = try_join4(
+        pinned::pin(client, &[("search_path", "pg_catalog")]),
         client.query_typed(&relations, &wanted),
         client.query_typed(&columns, &wanted),
         client.query_typed(&checks, &with_prefix),
@@ -107,19 +126,15 @@ pub async fn read(
         }
     }
     if found.values().any(|(_, table)| table.columns.iter().any(ObservedColumn::may_have_vector_index)) {
-        // Operator classes are printed without a schema when they are on the path.
-        let mut path = vec!["pg_catalog".to_owned()];
-        path.extend(extension_schemas(client).await?);
-        let path = crate::name::quote_idents(path);
-        pinned::pin(client, &[("search_path", path.as_str())]).await?;
-        for row in client.query_typed(&indexes, &wanted).await? {
+        let (_, indexes) =
+            try_join(client.query_typed(PUT_EXTENSIONS_ON_PATH, &[]), client.query_typed(&indexes, &wanted)).await?;
+        for row in &indexes {
             if let Some((_, table)) = found.get_mut(&row.try_get(0)?) {
-                table.vector_indexes.push(index(&row)?);
+                table.vector_indexes.push(index(row)?);
             }
         }
     }
-    pinned::restore(client, former).await?;
-    Ok(found.into_values().collect())
+    Ok((former, found.into_values().collect()))
 }
 
 fn relation(row: &Row) -> Result<ObservedTable, tokio_postgres::Error> {

@@ -1,9 +1,10 @@
 //! Connections: a bounded lazy pool, cancelling, and one lock per table.
 //!
-//! An operation asks for what it needs in one go: [`Database::connect`] to look, [`Database::lock_table`] to change a
+//! An operation asks for what it needs in one go: [`Database::ask`] for what the catalogue tells, in one look with all who
+//! ask at the same time, [`Database::connect`] to look otherwise, [`Database::lock_table`] to change a
 //! table in transactions, [`Database::lock_table_outside_transactions`] for statements that refuse to run in one.
 //!
-//! **Invariant:** whoever holds a connection never waits for a table's mutex, and whoever needs two connections takes
+//! **Invariant:** whoever holds a connection never waits for a table's mutex or for an answer, and whoever needs two connections takes
 //! both at once. So operations queue but never wait in a circle, also with a single connection.
 //!
 //! **Behind PgBouncer** in transaction mode, settings and session locks do not outlive a transaction: statements that
@@ -20,6 +21,7 @@ mod remarks;
 mod retry;
 mod scope;
 mod session;
+mod together;
 mod watchdog;
 
 use std::sync::Arc;
@@ -33,6 +35,7 @@ pub(crate) use remarks::remarks;
 pub use retry::{Retries, is_transient};
 pub use scope::{Scope, Stop};
 pub use session::{Notice, Session};
+pub(crate) use together::Question;
 
 /// A database that connections are made to when first needed. Clones share the pool.
 #[derive(Clone, Debug)]
@@ -53,6 +56,11 @@ impl Database {
     pub async fn connect(&self, scope: &Scope) -> Result<Session, Error> {
         let [session] = self.0.sessions(scope).await?;
         Ok(session)
+    }
+
+    /// Answers a question in one look with what other operations ask at the same time. Who asks must hold no connection.
+    pub(crate) async fn ask<Q: Question>(&self, scope: &Scope, question: Q) -> Result<Q::Answer, Error> {
+        together::ask(self, scope, question).await
     }
 
     /// Takes the table's mutex in this process, then a connection, for work inside transactions: each transaction

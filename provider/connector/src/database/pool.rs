@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::dial::Dialer;
 use super::scope::Scope;
 use super::session::Session;
+use super::together::Desks;
 use crate::error::Error;
 use crate::name::TableName;
 use crate::settings::Settings;
@@ -23,6 +24,7 @@ pub(super) struct Pool {
     room: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     tables: Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<()>>>>,
+    desks: Desks,
 }
 
 impl Pool {
@@ -34,6 +36,7 @@ impl Pool {
             room: Arc::new(Semaphore::new(room)),
             idle: Mutex::default(),
             tables: Mutex::default(),
+            desks: Desks::default(),
         })
     }
 
@@ -46,6 +49,11 @@ impl Pool {
     pub(super) fn table(&self, table: &TableName) -> Arc<tokio::sync::Mutex<()>> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(tables.entry(table.clone()).or_default())
+    }
+
+    /// Where questions wait that are answered together.
+    pub(super) fn desks(&self) -> &Desks {
+        &self.desks
     }
 
     /// Takes `N` connections, all or none. The semaphore is fair: who asks for two is not overtaken for ever.

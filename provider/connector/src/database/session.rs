@@ -40,8 +40,17 @@ struct Lent {
     in_transaction: bool,
     /// Whether the connection must not be used again.
     spoilt: bool,
+    /// Whether the connection is as it was taken.
+    unchanged: bool,
     /// What is to be released only once the server has released what the session holds.
     keeps: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// How long a statement may wait for a lock, and run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) lock: Duration,
+    pub(super) statement: Duration,
 }
 
 /// What the server remarked while statements ran.
@@ -63,7 +72,8 @@ impl Session {
     pub(super) fn new(connection: Connection, scope: Scope, pool: Arc<Pool>, permit: OwnedSemaphorePermit) -> Self {
         let watchdog = Watchdog::new(scope.clone(), connection.canceller());
         let (lock_timeout, statement_timeout) = (pool.settings().lock_timeout, pool.settings().statement_timeout);
-        let lent = Lent { connection, pool, permit, in_transaction: false, spoilt: false, keeps: None };
+        let lent =
+            Lent { connection, pool, permit, in_transaction: false, spoilt: false, unchanged: false, keeps: None };
         Self { lent: Some(lent), scope, watchdog, lock_timeout, statement_timeout }
     }
 
@@ -106,6 +116,25 @@ impl Session {
         self.lent_mut().spoilt = true;
     }
 
+    /// The statements that start a transaction that only looks, at one snapshot; with limits, the configured timeouts are
+    /// no longer than these.
+    pub(super) fn begin_look(&self, limits: Option<Limits>) -> String {
+        let shorter = |configured: Option<Duration>, limit: Option<Duration>| match configured {
+            // Zero switches a timeout off.
+            Some(configured) if !configured.is_zero() => Some(limit.map_or(configured, |limit| configured.min(limit))),
+            off => limit.or(off),
+        };
+        let lock_timeout = shorter(self.lock_timeout, limits.map(|limits| limits.lock));
+        let statement_timeout = shorter(self.statement_timeout, limits.map(|limits| limits.statement));
+        format!("begin isolation level repeatable read, read only; {}", set_local(lock_timeout, statement_timeout))
+    }
+
+    /// Gives the connection back as it is, without clearing it up, so that it can be used again at once: for who only
+    /// looked, in transactions that were rolled back, which leaves nothing behind.
+    pub fn give_back(mut self) {
+        self.lent_mut().unchanged = true;
+    }
+
     /// The limits of the operation that has the session.
     pub fn scope(&self) -> &Scope {
         &self.scope
@@ -132,11 +161,7 @@ impl Session {
     }
 
     fn set_local(&self) -> String {
-        [("lock_timeout", self.lock_timeout), ("statement_timeout", self.statement_timeout)]
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("set local {name} = {};", millis(value?))))
-            .collect::<Vec<_>>()
-            .join(" ")
+        set_local(self.lock_timeout, self.statement_timeout)
     }
 
     #[expect(clippy::expect_used, reason = "only drop takes it out")]
@@ -148,6 +173,15 @@ impl Session {
     fn lent_mut(&mut self) -> &mut Lent {
         self.lent.as_mut().expect("the session is still lent")
     }
+}
+
+/// The statements that set the configured timeouts for a transaction.
+fn set_local(lock_timeout: Option<Duration>, statement_timeout: Option<Duration>) -> String {
+    [("lock_timeout", lock_timeout), ("statement_timeout", statement_timeout)]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("set local {name} = {};", millis(value?))))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 impl Deref for Session {
@@ -167,7 +201,13 @@ impl DerefMut for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let barked = self.watchdog.stop();
-        let Some(Lent { connection, pool, permit, in_transaction, spoilt, keeps }) = self.lent.take() else { return };
+        let Some(lent) = self.lent.take() else { return };
+        let Lent { connection, pool, permit, in_transaction, spoilt, unchanged, keeps } = lent;
+        if unchanged && !(barked || spoilt || connection.client.is_closed()) {
+            connection.take_notices();
+            pool.put_back(connection);
+            return;
+        }
         // Without a runtime the connection's own task is gone, and with it the connection.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {

@@ -5,23 +5,36 @@
 use std::io::BufRead;
 
 use super::MAX_RECORD_BYTES;
+use super::span::Span;
 
-/// One record.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Record {
+/// One record, as long as the next one is not read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'r> {
     /// The line on which it begins, from 1.
     pub(super) line: u64,
-    /// Its fields.
-    pub(super) fields: Vec<Field>,
+    text: &'r str,
+    beside: &'r str,
+    fields: &'r [Field],
 }
 
 /// One field.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// Its text, without quotes.
-    pub(super) text: String,
+    span: Span,
     /// Whether it was quoted.
-    pub(super) quoted: bool,
+    quoted: bool,
+}
+
+impl<'r> Record<'r> {
+    /// How many fields there are.
+    pub(super) fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// The fields: text without quotes, and whether it was quoted.
+    pub(super) fn fields(self) -> impl Iterator<Item = (&'r str, bool)> {
+        self.fields.iter().map(move |field| (field.span.of(self.text, self.beside), field.quoted))
+    }
 }
 
 /// A record that is none.
@@ -38,17 +51,19 @@ pub(super) struct Reader<R> {
     source: R,
     line: u64,
     buffer: Vec<u8>,
+    beside: String,
+    fields: Vec<Field>,
 }
 
 impl<R: BufRead> Reader<R> {
     /// A reader of this source.
     pub(super) fn new(source: R) -> Self {
-        Self { source, line: 0, buffer: Vec::new() }
+        Self { source, line: 0, buffer: Vec::new(), beside: String::new(), fields: Vec::new() }
     }
 
     /// The next record; `None` at the end. Empty lines are passed over.
-    pub(super) fn record(&mut self) -> Result<Option<Record>, Fault> {
-        self.buffer.clear();
+    pub(super) fn record(&mut self) -> Result<Option<Record<'_>>, Fault> {
+        super::let_go(&mut self.buffer);
         let mut begin = 0;
         let mut open = false;
         loop {
@@ -87,49 +102,60 @@ impl<R: BufRead> Reader<R> {
                 let text = std::str::from_utf8(&self.buffer).map_err(|_| fault("the text is not UTF-8".to_owned()))?;
                 let text = text.strip_suffix('\n').unwrap_or(text);
                 let text = text.strip_suffix('\r').unwrap_or(text);
-                return fields(text).map(|fields| Some(Record { line: begun, fields })).map_err(fault);
+                self.fields.clear();
+                self.beside.clear();
+                fields(text, &mut self.fields, &mut self.beside).map_err(fault)?;
+                return Ok(Some(Record { line: begun, text, beside: &self.beside, fields: &self.fields }));
             }
         }
     }
 }
 
-fn fields(text: &str) -> Result<Vec<Field>, String> {
-    let mut fields = Vec::new();
-    let mut rest = text;
+fn fields(text: &str, fields: &mut Vec<Field>, beside: &mut String) -> Result<(), String> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
     loop {
-        let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            quoted_field(quoted)?
+        if bytes.get(at) == Some(&b'"') {
+            let (field, after) = quoted_field(text, at + 1, beside)?;
+            fields.push(field);
+            at = after;
         } else {
-            let (plain, after) = rest.find(',').map_or((rest, ""), |comma| rest.split_at(comma));
-            if plain.contains('"') {
-                let at = fields.len() + 1;
-                return Err(format!("field {at}: a quote stands inside a field that does not begin with one"));
+            let end = bytes[at..].iter().position(|b| matches!(b, b',' | b'"')).map_or(bytes.len(), |found| at + found);
+            if bytes.get(end) == Some(&b'"') {
+                let number = fields.len() + 1;
+                return Err(format!("field {number}: a quote stands inside a field that does not begin with one"));
             }
-            (Field { text: plain.to_owned(), quoted: false }, after)
-        };
-        fields.push(field);
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None if after.is_empty() => return Ok(fields),
-            None => return Err(format!("field {}: text follows the closing quote", fields.len())),
+            fields.push(Field { span: Span { start: at, end, undone: false }, quoted: false });
+            at = end;
+        }
+        match bytes.get(at) {
+            Some(b',') => at += 1,
+            None => return Ok(()),
+            Some(_) => return Err(format!("field {}: text follows the closing quote", fields.len())),
         }
     }
 }
 
-fn quoted_field(mut rest: &str) -> Result<(Field, &str), String> {
-    let mut text = String::new();
-    loop {
-        let Some(quote) = rest.find('"') else { return Err("a quoted field is not closed".to_owned()) };
-        text.push_str(&rest[..quote]);
-        rest = &rest[quote + 1..];
-        match rest.strip_prefix('"') {
-            Some(next) => {
-                text.push('"');
-                rest = next;
-            }
-            None => return Ok((Field { text, quoted: true }, rest)),
-        }
+/// The field after an opening quote, and where the text goes on after the closing one.
+fn quoted_field(text: &str, start: usize, beside: &mut String) -> Result<(Field, usize), String> {
+    let quote = |from: usize| {
+        let found = text.as_bytes()[from..].iter().position(|b| *b == b'"');
+        found.map(|at| from + at).ok_or_else(|| "a quoted field is not closed".to_owned())
+    };
+    let doubled = |at: usize| text.as_bytes().get(at + 1) == Some(&b'"');
+    let mut end = quote(start)?;
+    if !doubled(end) {
+        return Ok((Field { span: Span { start, end, undone: false }, quoted: true }, end + 1));
     }
+    let begin = beside.len();
+    let mut from = start;
+    while doubled(end) {
+        beside.push_str(&text[from..=end]);
+        from = end + 2;
+        end = quote(from)?;
+    }
+    beside.push_str(&text[from..end]);
+    Ok((Field { span: Span { start: begin, end: beside.len(), undone: true }, quoted: true }, end + 1))
 }
 
 #[cfg(test)]
@@ -143,8 +169,8 @@ mod tests {
             match reader.record() {
                 Ok(None) => return Ok(records),
                 Ok(Some(record)) => {
-                    let shown = |f: Field| if f.quoted { format!("<{}>", f.text) } else { f.text };
-                    records.push((record.line, record.fields.into_iter().map(shown).collect()));
+                    let shown = |(text, quoted)| if quoted { format!("<{text}>") } else { String::from(text) };
+                    records.push((record.line, record.fields().map(shown).collect()));
                 }
                 Err(fault) => return Err(format!("{}: {}", fault.line, fault.message)),
             }

@@ -3,35 +3,73 @@
 //! **Invariant:** memory does not grow with the file, and every fault names the file and the line.
 
 mod csv;
+mod json;
+mod span;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
 
 use crate::error::{Blame, Error};
 
 /// The longest line of JSON Lines, and the longest record of CSV, in bytes.
-pub const MAX_RECORD_BYTES: usize = 16 << 20;
+pub const MAX_RECORD_BYTES: usize = 8 << 20;
 
-/// One row of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FileRow {
+/// A buffer that grew beyond this for one record is not kept for the next.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Empties a buffer, and lets go of it when a rare long record made it large.
+fn let_go(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEPT_BYTES);
+}
+
+/// One row of a file, as long as the next one is not read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileRow<'f> {
     /// The line on which it begins, from 1.
-    pub line: u64,
+    pub(crate) line: u64,
     /// What it names.
-    pub cells: FileCells,
+    pub(crate) cells: FileCells<'f>,
 }
 
 /// What a row of a file names.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FileCells {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FileCells<'f> {
     /// A JSON object.
-    Json(Map<String, Value>),
-    /// The fields of a CSV record, in the order of the header; `None` is null.
-    Csv(Vec<Option<String>>),
+    Json(JsonCells<'f>),
+    /// A CSV record.
+    Csv(CsvCells<'f>),
+}
+
+/// The cells of a JSON object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JsonCells<'f>(json::Object<'f>);
+
+impl<'f> JsonCells<'f> {
+    /// The names, and the values as JSON text.
+    pub(crate) fn fields(self) -> impl Iterator<Item = (&'f str, &'f str)> {
+        self.0.fields()
+    }
+}
+
+/// The fields of a CSV record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CsvCells<'f> {
+    record: csv::Record<'f>,
+    null: Option<&'f str>,
+}
+
+impl<'f> CsvCells<'f> {
+    /// The fields in the order of the header; `None` is null.
+    pub(crate) fn fields(self) -> impl Iterator<Item = Option<&'f str>> {
+        self.record.fields().map(move |(text, quoted)| {
+            let is_null = self.null.map_or(text.is_empty() && !quoted, |null| text == null);
+            (!is_null).then_some(text)
+        })
+    }
 }
 
 /// What a file's name says that it holds.
@@ -59,7 +97,7 @@ impl Format {
 }
 
 /// A file that is being read.
-pub struct RowFile {
+pub(crate) struct RowFile {
     path: PathBuf,
     body: Body,
     /// Whether nothing that follows can be understood.
@@ -67,7 +105,7 @@ pub struct RowFile {
 }
 
 enum Body {
-    Json { source: Box<dyn BufRead + Send>, line: u64, buffer: Vec<u8> },
+    Json(json::Reader<Box<dyn BufRead + Send>>),
     Csv { reader: csv::Reader<Box<dyn BufRead + Send>>, header: Vec<String>, null: Option<String> },
 }
 
@@ -80,7 +118,7 @@ impl std::fmt::Debug for RowFile {
 impl RowFile {
     /// Opens a file; its name says what it holds. `csv_null` is the CSV text that means null, by default the empty field
     /// without quotes.
-    pub fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
         let Format { json, gzip } = Format::of(path)?;
         let file = File::open(path).map_err(|e| {
             fault(path, None, &format!("it cannot be opened: {e}")).advice(
@@ -94,11 +132,11 @@ impl RowFile {
             Box::new(BufReader::with_capacity(1 << 16, file))
         };
         let body = if json {
-            Body::Json { source, line: 0, buffer: Vec::new() }
+            Body::Json(json::Reader::new(source))
         } else {
             let mut reader = csv::Reader::new(source);
             let header = match reader.record() {
-                Ok(Some(record)) => record.fields.into_iter().map(|f| f.text).collect::<Vec<_>>(),
+                Ok(Some(record)) => record.fields().map(|(text, _)| text.to_owned()).collect::<Vec<_>>(),
                 Ok(None) => {
                     return Err(fault(
                         path,
@@ -117,104 +155,59 @@ impl RowFile {
     }
 
     /// The columns of a CSV file's header.
-    pub fn header(&self) -> Option<&[String]> {
+    pub(crate) fn header(&self) -> Option<&[String]> {
         match &self.body {
             Body::Csv { header, .. } => Some(header),
-            Body::Json { .. } => None,
+            Body::Json(_) => None,
         }
     }
-
-    /// A fault on a line of this file, in a column where one is to blame.
-    pub fn fault(&self, line: u64, column: Option<&str>, message: &str) -> Error {
-        let message = column.map_or_else(|| message.to_owned(), |column| format!("column {column}: {message}"));
-        fault(&self.path, Some(line), &message)
-    }
-
-    fn read(&mut self) -> Result<Option<FileRow>, Error> {
-        match &mut self.body {
-            Body::Json { source, line, buffer } => json_row(source, line, buffer).map_err(|trouble| match trouble {
-                Trouble::Line(message) => fault(&self.path, Some(*line), &message),
-                Trouble::File(message) => {
-                    self.broken = true;
-                    fault(&self.path, Some(*line), &message)
-                }
-            }),
-            Body::Csv { reader, header, null } => {
-                let record = reader.record().map_err(|e| {
-                    self.broken = true;
-                    fault(&self.path, Some(e.line), &e.message)
-                })?;
-                let Some(record) = record else { return Ok(None) };
-                if record.fields.len() != header.len() {
-                    let message =
-                        format!("the record has {} fields and the header has {}", record.fields.len(), header.len());
-                    return Err(fault(&self.path, Some(record.line), &message));
-                }
-                let is_null = |field: &csv::Field| match &*null {
-                    Some(null) => field.text == *null,
-                    None => field.text.is_empty() && !field.quoted,
-                };
-                let cells = record.fields.into_iter().map(|f| if is_null(&f) { None } else { Some(f.text) }).collect();
-                Ok(Some(FileRow { line: record.line, cells: FileCells::Csv(cells) }))
-            }
-        }
-    }
-}
-
-impl Iterator for RowFile {
-    type Item = Result<FileRow, Error>;
 
     /// The next row. After a faulty line the rows of JSON Lines go on; after a record of CSV that cannot be told from its
     /// neighbours there are no more.
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.broken { None } else { self.read().transpose() }
+    pub(crate) fn next(&mut self) -> Option<Result<FileRow<'_>, Error>> {
+        if self.broken {
+            return None;
+        }
+        let Self { path, body, broken } = self;
+        match body {
+            Body::Json(reader) => match reader.object() {
+                Err(trouble) => {
+                    *broken = trouble.is_the_end;
+                    Some(Err(fault(path, Some(trouble.line), &trouble.message)))
+                }
+                Ok(None) => None,
+                Ok(Some(object)) => Some(Ok(FileRow { line: object.line, cells: FileCells::Json(JsonCells(object)) })),
+            },
+            Body::Csv { reader, header, null } => match reader.record() {
+                Err(e) => {
+                    *broken = true;
+                    Some(Err(fault(path, Some(e.line), &e.message)))
+                }
+                Ok(None) => None,
+                Ok(Some(record)) if record.len() != header.len() => {
+                    let message = format!("the record has {} fields and the header has {}", record.len(), header.len());
+                    Some(Err(fault(path, Some(record.line), &message)))
+                }
+                Ok(Some(record)) => {
+                    let cells = FileCells::Csv(CsvCells { record, null: null.as_deref() });
+                    Some(Ok(FileRow { line: record.line, cells }))
+                }
+            },
+        }
     }
 }
 
-/// Why there is no row.
-enum Trouble {
-    /// The line is none.
-    Line(String),
-    /// Nothing more can be read.
-    File(String),
-}
-
-fn json_row(
-    source: &mut Box<dyn BufRead + Send>,
-    line: &mut u64,
-    buffer: &mut Vec<u8>,
-) -> Result<Option<FileRow>, Trouble> {
-    loop {
-        buffer.clear();
-        *line += 1;
-        let limit = u64::try_from(MAX_RECORD_BYTES).unwrap_or(u64::MAX);
-        let read = source.by_ref().take(limit).read_until(b'\n', buffer);
-        let read = read.map_err(|e| Trouble::File(format!("it cannot be read: {e}")))?;
-        if read == 0 {
-            return Ok(None);
-        }
-        if buffer.last() != Some(&b'\n') && buffer.len() == MAX_RECORD_BYTES {
-            return Err(Trouble::File(format!("the line is longer than {} MiB", MAX_RECORD_BYTES >> 20)));
-        }
-        let text = buffer.strip_prefix(b"\xef\xbb\xbf").filter(|_| *line == 1).unwrap_or(buffer);
-        if text.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        return match serde_json::from_slice(text) {
-            Ok(Value::Object(object)) => Ok(Some(FileRow { line: *line, cells: FileCells::Json(object) })),
-            Ok(_) => Err(Trouble::Line("a line must be one JSON object".to_owned())),
-            Err(e) if e.is_eof() => Err(Trouble::Line("the JSON object does not end on this line".to_owned())),
-            Err(e) => {
-                let message = e.to_string();
-                let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-                Err(Trouble::Line(format!("at character {}: {message}", e.column())))
-            }
-        };
-    }
+/// A fault on a line of a file, in a column where one is to blame.
+pub(crate) fn fault_in(path: &Path, line: u64, column: Option<&str>, message: &str) -> Error {
+    let column = column.map_or_else(String::new, |column| format!(", column {column}"));
+    fault_at(path, &format!(", line {line}{column}"), message)
 }
 
 fn fault(path: &Path, line: Option<u64>, message: &str) -> Error {
-    let place = line.map_or_else(String::new, |line| format!(", line {line}"));
+    fault_at(path, &line.map_or_else(String::new, |line| format!(", line {line}")), message)
+}
+
+fn fault_at(path: &Path, place: &str, message: &str) -> Error {
     Error::new("read the rows file", format!("{}{place}: {message}", path.display()))
         .blame(Blame::Attribute("rows_file"))
 }
@@ -225,12 +218,23 @@ mod tests {
 
     use super::*;
 
-    fn read(name: &str, content: &[u8], null: Option<&str>) -> Result<Vec<FileRow>, String> {
+    /// Each row as text: its line and its cells.
+    fn read(name: &str, content: &[u8], null: Option<&str>) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         let text = |e: Error| e.message().replace(&path.display().to_string(), name);
-        RowFile::open(&path, null).map_err(text)?.map(|row| row.map_err(text)).collect()
+        let mut file = RowFile::open(&path, null).map_err(text)?;
+        let mut rows = Vec::new();
+        while let Some(row) = file.next() {
+            let row = row.map_err(text)?;
+            let cells: Vec<String> = match row.cells {
+                FileCells::Json(cells) => cells.fields().map(|(name, value)| format!("{name}={value}")).collect(),
+                FileCells::Csv(cells) => cells.fields().map(|text| format!("{text:?}")).collect(),
+            };
+            rows.push(format!("{}: {}", row.line, cells.join(" ")));
+        }
+        Ok(rows)
     }
 
     fn gzip(content: &[u8]) -> Vec<u8> {
@@ -240,11 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_keep_numbers_exact() {
-        let rows = read("a.jsonl", b"{\"n\":12345678901234567890.10}\r\n\n{\"n\":null}", None).unwrap();
-        assert_eq!(rows.iter().map(|r| r.line).collect::<Vec<_>>(), [1, 3]);
-        let FileCells::Json(first) = &rows[0].cells else { panic!() };
-        assert_eq!(first["n"].to_string(), "12345678901234567890.10");
+    fn json_lines_keep_values_as_they_are_written() {
+        let content = b"{\"n\":12345678901234567890.10, \"a\\u0062\" : [1, {\"x\" : null}]}\r\n\n {\"n\":\"\\n\"}";
+        let rows = read("a.jsonl", content, None).unwrap();
+        assert_eq!(rows, ["1: n=12345678901234567890.10 ab=[1, {\"x\" : null}]", "3: n=\"\\n\""]);
     }
 
     #[test]
@@ -257,19 +260,9 @@ mod tests {
 
     #[test]
     fn null_is_the_unquoted_empty_field_or_what_was_chosen() {
-        let cells = |null| {
-            read("a.csv", b"a,b\n,\"\"\nNULL,\\N\n", null)
-                .unwrap()
-                .into_iter()
-                .map(|row| match row.cells {
-                    FileCells::Csv(cells) => cells,
-                    FileCells::Json(_) => panic!(),
-                })
-                .collect::<Vec<_>>()
-        };
-        let text = |t: &str| Some(t.to_owned());
-        assert_eq!(cells(None), [vec![None, text("")], vec![text("NULL"), text("\\N")]]);
-        assert_eq!(cells(Some("\\N")), [vec![text(""), text("")], vec![text("NULL"), None]]);
+        let cells = |null| read("a.csv", b"a,b\n,\"\"\nNULL,\\N\n", null).unwrap();
+        assert_eq!(cells(None), ["2: None Some(\"\")", "3: Some(\"NULL\") Some(\"\\\\N\")"]);
+        assert_eq!(cells(Some("\\N")), ["2: Some(\"\") Some(\"\")", "3: Some(\"NULL\") None"]);
     }
 
     #[test]
@@ -278,6 +271,12 @@ mod tests {
             ("a.txt", &b""[..], "a.txt: its name ends in none of"),
             ("a.jsonl", b"{\"a\":1}\n{\"a\":\n", "a.jsonl, line 2: the JSON object does not end"),
             ("a.jsonl", b"[1]\n", "a.jsonl, line 1: a line must be one JSON object"),
+            ("a.jsonl", b"{\"a\":1}\n12\n", "a.jsonl, line 2: a line must be one JSON object"),
+            ("a.jsonl", b"\"x\"\n", "a.jsonl, line 1: a line must be one JSON object"),
+            ("a.jsonl", b"null\n", "a.jsonl, line 1: a line must be one JSON object"),
+            ("a.jsonl", b"{\"a\":1} {\"a\":2}\n", "a.jsonl, line 1: at character 9: trailing characters"),
+            ("a.jsonl", b"{\"a\":\"\xff\"}\n", "a.jsonl, line 1: at character 7: the text is not UTF-8"),
+            ("a.csv", b"a\n\xff\n", "a.csv, line 2: the text is not UTF-8"),
             ("a.jsonl", b"{\"a\" 1}\n", "a.jsonl, line 1: at character 6: expected `:`"),
             ("a.csv", b"", "a.csv, line 1: a CSV file begins with a header"),
             ("a.csv", b"a,a\n", "a.csv, line 1: the header names column \"a\" twice"),

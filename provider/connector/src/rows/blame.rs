@@ -9,6 +9,14 @@ use super::row_hash::RowHash;
 use super::steps::DECLARED;
 use super::{Cell, FileRows, RowChange, RowGroup};
 use crate::error::{Blame, Error};
+use crate::spec::TableSpec;
+
+/// What to do about a value that is taken.
+const TAKEN: &str = "Another row has this value: one that is not declared here, or one that changes in this apply too. \
+    Postgres checks an ordinary unique constraint with each row that is written, so rows cannot exchange or pass on such \
+    values in one apply. They can when the constraint is deferrable (alter table … drop constraint …, add constraint … \
+    unique (…) deferrable): then it is checked after all rows are written. Otherwise change the rows in two applies, with \
+    a value between that no row has.";
 
 /// An error while the temporary tables were made.
 pub(super) fn of_statement(error: Error) -> Error {
@@ -23,10 +31,10 @@ pub(super) fn of_statement(error: Error) -> Error {
 }
 
 /// An error of COPY of inline rows: its context names the line, and mostly the column.
-pub(super) fn of_copy(error: Error, table: &str, group: &RowGroup) -> Error {
-    let Some((line, column)) = line_and_column(&error, table, &group.columns) else { return error };
+pub(super) fn of_copy(error: Error, table: &TableSpec, staged: &str, group: &RowGroup) -> Error {
+    let Some((line, column)) = line_and_column(&error, staged, &group.columns) else { return error };
     match line.checked_sub(1).and_then(|at| group.rows.get(at)) {
-        Some(row) => error.blame(Blame::Row(row.label.clone(), column)),
+        Some(row) => Place::inline(table, group, row).blame(error, column),
         None => error,
     }
 }
@@ -36,7 +44,7 @@ pub(super) async fn of_file_copy(
     error: Error,
     change: &RowChange<'_>,
     file: &FileRows,
-    without: Arc<Vec<RowHash>>,
+    only: Option<Arc<Vec<RowHash>>>,
 ) -> Error {
     let Some((line, column)) = line_and_column(&error, DECLARED, file.columns()) else { return error };
     let mut sent = 0;
@@ -44,7 +52,7 @@ pub(super) async fn of_file_copy(
     let path = file.path().to_owned();
     let reader = move || {
         file.find(&table, 1, |_, _, hash| {
-            sent += usize::from(without.binary_search(&hash).is_err());
+            sent += usize::from(only.as_ref().is_none_or(|only| only.binary_search(&hash).is_ok()));
             sent == line
         })
     };
@@ -86,6 +94,7 @@ pub(super) async fn of_write(error: Error, change: &RowChange<'_>, key_is_first:
         return error;
     };
     let detail = server.detail.clone().unwrap_or_default();
+    let error = if server.sqlstate == "23505" { error.advice(TAKEN) } else { error };
     let keys = if key_is_first { change.table.primary_key.clone() } else { Vec::new() };
     match server.sqlstate.as_str() {
         "23505" | "23503" | "23P01" => {

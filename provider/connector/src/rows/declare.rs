@@ -38,46 +38,39 @@ pub(super) fn declare(table: &TableSpec, rows: &[(RowLabel, Map<String, Value>)]
     let mut nul_stripped = Vec::new();
     for (label, row) in rows {
         let before = faults.count();
+        let key_columns = || columns.iter().take(key_kinds.len());
+        let of_row = || named_with_key(label, key_columns().map(|c| (c.name, row.get(c.name).unwrap_or(&Value::Null))));
         let mut cells: Vec<(usize, Cell)> = Vec::with_capacity(row.len());
         let mut stripped = false;
         for (name, value) in row {
             let Some(&at) = by_name.get(name.as_str()) else {
-                faults.push(
-                    label,
-                    name,
-                    format!("the table declares no column {name:?}"),
-                    Some("Declare the column, or take it out of the row."),
-                );
+                let message = format!("the table declares no column {name:?}");
+                faults.push(label, &of_row(), name, message, Some("Declare the column, or take it out of the row."));
                 continue;
             };
             let column = &columns[at];
             match value::cell(&column.kind, value) {
                 Ok((Cell::Null, _)) if column.key => {
-                    faults.push(
-                        label,
-                        name,
-                        format!("{name} is null, and a column of the primary key must have a value"),
-                        None,
-                    );
+                    let message = format!("{name} is null, and a column of the primary key must have a value");
+                    faults.push(label, &of_row(), name, message, None);
                 }
                 Ok((Cell::Null, _)) if !column.nullable => {
-                    faults.push(
-                        label,
-                        name,
-                        format!("{name} is null, and the column is declared as not nullable"),
-                        Some("Give it a value, or leave it out of the row to get the column's default."),
-                    );
+                    let message = format!("{name} is null, and the column is declared as not nullable");
+                    let advice = "Give it a value, or leave it out of the row to get the column's default.";
+                    faults.push(label, &of_row(), name, message, Some(advice));
                 }
                 Ok((cell, nul)) => {
                     stripped |= nul;
                     cells.push((at, cell));
                 }
-                Err(fault) => faults.push(label, name, format!("{name}: {}", fault.message), fault.advice),
+                Err(fault) => {
+                    faults.push(label, &of_row(), name, format!("{name}: {}", fault.message), fault.advice);
+                }
             }
         }
         for column in columns.iter().filter(|column| column.key && !row.contains_key(column.name)) {
             let message = format!("{} is missing, and a column of the primary key must have a value", column.name);
-            faults.push(label, column.name, message, None);
+            faults.push(label, &of_row(), column.name, message, None);
         }
         if faults.count() > before {
             continue;
@@ -91,12 +84,10 @@ pub(super) fn declare(table: &TableSpec, rows: &[(RowLabel, Map<String, Value>)]
         let key = key::of_row(&key_kinds, &key_positions, &row);
         if let Some(first) = seen.insert(key.clone(), label) {
             let shown = key::shown(&table.primary_key, row.cells.iter().map(text));
-            faults.push(
-                label,
-                table.primary_key.first().map_or("", String::as_str),
-                format!("the key {shown} is declared twice: by {} and by {}", named_row(first), named_row(label)),
-                None,
-            );
+            let column = table.primary_key.first().map_or("", String::as_str);
+            let (first, second) = (named_row(first), named_row(label));
+            let message = format!("the key {shown} is declared twice: by {first} and by {second}");
+            faults.push(label, "", column, message, None);
             continue;
         }
         groups.entry(named).or_default().push((key, row));
@@ -139,11 +130,13 @@ struct Faults<'a> {
 }
 
 impl Faults<'_> {
-    fn push(&mut self, label: &RowLabel, column: &str, message: String, advice: Option<&str>) {
+    /// `row` is how a sentence names it, unless the message does.
+    fn push(&mut self, label: &RowLabel, row: &str, column: &str, message: String, advice: Option<&str>) {
         if self.errors.len() == MOST_FAULTS {
             self.uncounted += 1;
             return;
         }
+        let message = if row.is_empty() { message } else { format!("{row}: {message}") };
         let mut error = Error::new(format!("declare rows of {}", self.table.name), message)
             .blame(Blame::Row(label.clone(), Some(column.to_owned())));
         if let Some(advice) = advice {
@@ -171,6 +164,16 @@ pub(super) fn named_row(label: &RowLabel) -> String {
         RowLabel::Index(index) => format!("row {index}"),
         RowLabel::Key(key) => format!("row {key:?}"),
     }
+}
+
+/// The same with its key, as far as it has one.
+fn named_with_key<'a>(label: &RowLabel, key: impl Iterator<Item = (&'a str, &'a Value)>) -> String {
+    let parts = key.filter(|(_, value)| !value.is_null()).map(|(name, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{name} = {}", value::shortened(&text))
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    if parts.is_empty() { named_row(label) } else { format!("{} ({parts})", named_row(label)) }
 }
 
 pub(super) fn text(cell: &Cell) -> &str {
@@ -291,11 +294,11 @@ mod tests {
             ],
         );
         let expected = [
-            ("id is null", blame(0, "id")),
-            ("no column \"nmae\"", blame(1, "nmae")),
-            ("id is missing", blame(1, "id")),
+            ("row 0 (lang = de): id is null", blame(0, "id")),
+            ("row 1 (lang = de): the table declares no column \"nmae\"", blame(1, "nmae")),
+            ("row 1 (lang = de): id is missing", blame(1, "id")),
             ("not nullable", blame(2, "n")),
-            ("a: 5 is no text", blame(2, "a")),
+            ("row 2 (id = 1, lang = de): a: 5 is no text", blame(2, "a")),
             ("the key id = 2, lang = de is declared twice: by row 3 and by row 4", blame(4, "id")),
         ];
         assert_eq!(faults.len(), expected.len(), "{faults:?}");

@@ -4,8 +4,9 @@
 //! temporary table is made, and it works in a read-only transaction. **Invariant:** only the cells that a row declares are looked at, under
 //! fixed settings; a row that is gone changes the digest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use futures_util::future::try_join_all;
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Transaction};
@@ -14,14 +15,18 @@ pub(super) use super::sums::Sums;
 
 use super::steps::{nonempty, qualified, same_columns};
 use super::value::hex;
-use super::{Cell, DeclaredRows, Ledger, Owned, RowGroup, key, pinned};
+use super::{Cell, DeclaredRows, Ledger, Others, Owned, RowGroup, key, pinned};
 use crate::error::Error;
-use crate::name::{quote_ident, quote_idents};
+use crate::name::{TableName, quote_ident, quote_idents};
 use crate::pg_type::PgType;
 use crate::spec::TableSpec;
 
+/// The columns of a table as the server has them, by name.
+pub(crate) type LiveColumns = HashMap<String, LiveColumn>;
+
 /// A column as the server has it.
-struct LiveColumn {
+#[derive(Debug)]
+pub(crate) struct LiveColumn {
     type_sql: String,
     type_schema: String,
 }
@@ -36,33 +41,116 @@ pub(super) async fn digest(transaction: &Transaction<'_>, table: &TableSpec, own
     }
 }
 
+/// Inline rows that are watched, and their table as it was declared with them.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) table: TableSpec,
+    pub(crate) rows: DeclaredRows,
+}
+
+/// What inline rows are digested as.
+enum Digested<'a> {
+    /// Not the rows, but this.
+    Text(String),
+    /// These groups, under this search path.
+    Groups(String, Vec<&'a RowGroup>),
+}
+
+impl<'a> Digested<'a> {
+    fn new(table: &TableSpec, rows: &'a DeclaredRows, live: &LiveColumns) -> Self {
+        let groups = nonempty(Some(rows));
+        let mut named = groups.iter().flat_map(|group| &group.columns).chain(&table.primary_key);
+        if groups.is_empty() {
+            Self::Groups(String::new(), groups)
+        } else if let Some(missing) = named.find(|name| !live.contains_key(*name)) {
+            Self::Text(format!("the table has no column {missing:?}"))
+        } else if let Some(other) = retyped_key(table, live) {
+            Self::Text(format!("the key column {other:?} is of another type"))
+        } else {
+            Self::Groups(search_path(table, live), groups)
+        }
+    }
+}
+
 async fn of_groups(transaction: &Transaction<'_>, table: &TableSpec, rows: &DeclaredRows) -> Result<String, Error> {
     let failed = |error| Error::postgres(reading(table), &error);
     let live = live_columns(transaction, table).await.map_err(failed)?;
-    let groups = nonempty(Some(rows));
-    let mut hasher = Sha256::new();
-    if !groups.is_empty() {
-        let named = groups.iter().flat_map(|group| &group.columns).chain(&table.primary_key);
-        if let Some(missing) = named.into_iter().find(|name| !live.contains_key(*name)) {
-            return Ok(format!("the table has no column {missing:?}"));
+    match Digested::new(table, rows, &live) {
+        Digested::Text(text) => Ok(text),
+        Digested::Groups(_, groups) if groups.is_empty() => Ok(of_sums(&[], &[])),
+        Digested::Groups(path, groups) => {
+            let former = pinned::pin(transaction, &fixed(&path)).await.map_err(failed)?;
+            let sums = sums_of_groups(transaction, table, &groups, &live).await?;
+            pinned::restore(transaction, former).await.map_err(failed)?;
+            Ok(of_sums(&groups, &sums))
         }
-        if let Some(other) = retyped_key(table, &live) {
-            return Ok(format!("the key column {other:?} is of another type"));
-        }
-        let former = fix(transaction, table, &live).await.map_err(failed)?;
-        for group in groups {
-            let keys = Keys::of_groups(table, &live, &[group]);
-            let from = format!("{} as t, {}", table.name, keys.relation);
-            let sums = sums(transaction, table, &group.columns, &from, &same_key(table), &keys.parameters()).await?;
-            let part = format!("{} {} {}", sums.rows, sums.first, sums.second);
-            for text in group.columns.iter().chain([&part]) {
-                hasher.update((text.len() as u64).to_be_bytes());
-                hasher.update(text);
-            }
-        }
-        pinned::restore(transaction, former).await.map_err(failed)?;
     }
-    Ok(format!("1:{}", hex(&hasher.finalize())))
+}
+
+/// The digests of many tables' rows, in order, given the columns of these tables. Leaves settings changed.
+pub(super) async fn of_many(
+    client: &impl GenericClient,
+    watched: &[&Watched],
+    columns: &HashMap<TableName, LiveColumns>,
+) -> Result<Vec<String>, Error> {
+    let none = LiveColumns::new();
+    let live = |watched: &Watched| columns.get(&watched.table.name).unwrap_or(&none);
+    let digested: Vec<Digested<'_>> =
+        watched.iter().map(|watched| Digested::new(&watched.table, &watched.rows, live(watched))).collect();
+    let mut texts = vec![String::new(); watched.len()];
+    // What is under one path is sent at once; nearly all are.
+    let mut by_path: BTreeMap<&str, Vec<(usize, &[&RowGroup])>> = BTreeMap::new();
+    for (at, digested) in digested.iter().enumerate() {
+        match digested {
+            Digested::Text(text) => texts[at].clone_from(text),
+            Digested::Groups(path, groups) => by_path.entry(path).or_default().push((at, groups)),
+        }
+    }
+    for (path, tables) in by_path {
+        let table = |at: usize| &watched[at].table;
+        if !path.is_empty() {
+            let pinned = pinned::pin(client, &fixed(path)).await;
+            pinned.map_err(|error| Error::postgres(reading(table(tables[0].0)), &error))?;
+        }
+        let sums = tables.iter().map(|&(at, groups)| sums_of_groups(client, table(at), groups, live(watched[at])));
+        for (&(at, groups), sums) in tables.iter().zip(try_join_all(sums).await?) {
+            texts[at] = of_sums(groups, &sums);
+        }
+    }
+    Ok(texts)
+}
+
+/// The sums over each group of rows.
+async fn sums_of_groups(
+    client: &impl GenericClient,
+    table: &TableSpec,
+    groups: &[&RowGroup],
+    live: &LiveColumns,
+) -> Result<Vec<Sums>, Error> {
+    try_join_all(groups.iter().map(|&group| sums_of_group(client, table, group, live))).await
+}
+
+async fn sums_of_group(
+    client: &impl GenericClient,
+    table: &TableSpec,
+    group: &RowGroup,
+    live: &LiveColumns,
+) -> Result<Sums, Error> {
+    let keys = Keys::of_groups(table, live, &[group]);
+    let from = format!("{} as t, {}", table.name, keys.relation);
+    sums(client, table, &group.columns, &from, &same_key(table), &keys.parameters()).await
+}
+
+fn of_sums(groups: &[&RowGroup], sums: &[Sums]) -> String {
+    let mut hasher = Sha256::new();
+    for (group, sums) in groups.iter().zip(sums) {
+        let part = format!("{} {} {}", sums.rows, sums.first, sums.second);
+        for text in group.columns.iter().chain([&part]) {
+            hasher.update((text.len() as u64).to_be_bytes());
+            hasher.update(text);
+        }
+    }
+    format!("1:{}", hex(&hasher.finalize()))
 }
 
 /// The sums over the rows whose keys are in a ledger; `None` when the table lacks a column that they name or
@@ -117,20 +205,24 @@ fn reading(table: &TableSpec) -> String {
 async fn fix(
     transaction: &Transaction<'_>,
     table: &TableSpec,
-    live: &HashMap<String, LiveColumn>,
+    live: &LiveColumns,
 ) -> Result<pinned::Former, tokio_postgres::Error> {
+    pinned::pin(transaction, &fixed(&search_path(table, live))).await
+}
+
+fn fixed(path: &str) -> Vec<(&str, &str)> {
+    pinned::FIXED.into_iter().chain([("search_path", path)]).collect()
+}
+
+fn search_path(table: &TableSpec, live: &LiveColumns) -> String {
     let mut path = vec!["pg_catalog".to_owned()];
     path.extend(table.primary_key.iter().filter_map(|name| Some(live.get(name)?.type_schema.clone())));
     path.dedup();
-    let mut settings: Vec<(&str, String)> =
-        pinned::FIXED.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    settings.push(("search_path", quote_idents(path)));
-    let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    pinned::pin(transaction, &settings).await
+    quote_idents(path)
 }
 
 async fn sums(
-    transaction: &Transaction<'_>,
+    client: &impl GenericClient,
     table: &TableSpec,
     columns: &[String],
     from: &str,
@@ -145,7 +237,7 @@ async fn sums(
         qualified("t", columns),
     );
     let failed = |error| Error::postgres(reading(table), &error);
-    let row = transaction.query_typed_one(&sql, parameters).await.map_err(|error| failed(error).statement(&*sql))?;
+    let row = client.query_typed_one(&sql, parameters).await.map_err(|error| failed(error).statement(&*sql))?;
     let number = |at| {
         let text: String = row.try_get(at).map_err(failed)?;
         text.parse::<i128>().map_err(|error| Error::new(reading(table), format!("{text:?} is no sum: {error}")))
@@ -168,9 +260,46 @@ pub(super) async fn count_others(
     condition: &str,
 ) -> Result<u64, Error> {
     let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
+    let row = others(client, table, owned, (condition, "count(*)"), &pinned::FIXED).await?;
+    let count: i64 = row.try_get(0).map_err(failed)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+pub(super) async fn find_others(
+    client: &impl GenericClient,
+    table: &TableSpec,
+    owned: Option<&Owned>,
+    condition: &str,
+    shown: &[&str],
+) -> Result<Others, Error> {
+    let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
+    let keys = table.primary_key.iter().map(|name| format!("t.{}::text", quote_ident(name)));
+    let texts = keys.chain(shown.iter().map(|&text| text.to_owned())).collect::<Vec<_>>().join(", ");
+    // What the condition converts is converted as a statement of the session itself would do it.
+    let settings: &[(&str, &str)] = match key::kinds(table).iter().all(key::is_read_alike) {
+        true => &[],
+        false => &pinned::FIXED,
+    };
+    let select = format!("count(*), min(array[{texts}]::text[])");
+    let row = others(client, table, owned, (condition, &select), settings).await?;
+    let count: i64 = row.try_get(0).map_err(failed)?;
+    let first: Option<Vec<Option<String>>> = row.try_get(1).map_err(failed)?;
+    let texts: Vec<String> = first.into_iter().flatten().map(Option::unwrap_or_default).collect();
+    Ok(Others { count: u64::try_from(count).unwrap_or_default(), first: texts })
+}
+
+/// Selects from the rows that fulfil a condition and are not ours.
+async fn others(
+    client: &impl GenericClient,
+    table: &TableSpec,
+    owned: Option<&Owned>,
+    (condition, select): (&str, &str),
+    settings: &[(&str, &str)],
+) -> Result<tokio_postgres::Row, Error> {
+    let failed = |error| Error::postgres(format!("count rows of {}", table.name), &error);
     let live = live_columns(client, table).await.map_err(failed)?;
     let known = table.primary_key.iter().all(|name| live.contains_key(name)) && retyped_key(table, &live).is_none();
-    let mut sql = format!("select count(*) from {} as t where {condition}", table.name);
+    let mut sql = format!("select {select} from {} as t where {condition}", table.name);
     let keys = match owned.filter(|_| known) {
         None => None,
         Some(Owned::Ledger(ledger)) => Some(Keys::of_ledger(table, ledger)),
@@ -183,11 +312,10 @@ pub(super) async fn count_others(
         sql = format!("{sql} and not exists (select from {} where {})", keys.relation, same_key(table));
     }
     let parameters = keys.as_ref().map(Keys::parameters).unwrap_or_default();
-    let former = pinned::pin(client, &pinned::FIXED).await.map_err(failed)?;
+    let former = pinned::pin(client, settings).await.map_err(failed)?;
     let row = client.query_typed_one(&sql, &parameters).await.map_err(|error| failed(error).statement(&*sql))?;
     pinned::restore(client, former).await.map_err(failed)?;
-    let count: i64 = row.try_get(0).map_err(failed)?;
-    Ok(u64::try_from(count).unwrap_or_default())
+    Ok(row)
 }
 
 fn same_key(table: &TableSpec) -> String {
@@ -208,7 +336,7 @@ impl<'a> Keys<'a> {
         Self { relation: format!("(select {named} from {}) as k", ledger.table()), columns: Vec::new() }
     }
 
-    fn of_groups(table: &TableSpec, live: &HashMap<String, LiveColumn>, groups: &[&'a RowGroup]) -> Self {
+    fn of_groups(table: &TableSpec, live: &LiveColumns, groups: &[&'a RowGroup]) -> Self {
         let names = (0..table.primary_key.len()).map(|i| format!("c{i}")).collect::<Vec<_>>().join(", ");
         let parameters = (1..=table.primary_key.len()).map(|i| format!("${i}")).collect::<Vec<_>>().join(", ");
         let typed = table.primary_key.iter().enumerate().map(|(i, name)| {
@@ -238,7 +366,7 @@ impl<'a> Keys<'a> {
 
 /// The column of the key whose type is certainly another than the one that our keys were declared for: then they need not
 /// be values of it, and no row can be told to be ours.
-fn retyped_key<'a>(table: &'a TableSpec, live: &HashMap<String, LiveColumn>) -> Option<&'a str> {
+fn retyped_key<'a>(table: &'a TableSpec, live: &LiveColumns) -> Option<&'a str> {
     let differs = |name: &&String| {
         let declared = table.column(name).and_then(|column| PgType::parse(&column.type_name).ok());
         let found = live.get(*name).and_then(|column| PgType::parse(&column.type_sql).ok());
@@ -249,21 +377,33 @@ fn retyped_key<'a>(table: &'a TableSpec, live: &HashMap<String, LiveColumn>) -> 
     table.primary_key.iter().find(differs).map(String::as_str)
 }
 
-async fn live_columns(
+async fn live_columns(client: &impl GenericClient, table: &TableSpec) -> Result<LiveColumns, tokio_postgres::Error> {
+    Ok(columns_of(client, &[&table.name]).await?.remove(&table.name).unwrap_or_default())
+}
+
+/// The columns of those of the tables that are there; each is named once.
+pub(super) async fn columns_of(
     client: &impl GenericClient,
-    table: &TableSpec,
-) -> Result<HashMap<String, LiveColumn>, tokio_postgres::Error> {
-    let sql = "select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), n.nspname::text \
-               from pg_catalog.pg_attribute a \
-                 join pg_catalog.pg_class c on c.oid = a.attrelid \
-                 join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace \
+    names: &[&TableName],
+) -> Result<HashMap<TableName, LiveColumns>, tokio_postgres::Error> {
+    let mut found: HashMap<TableName, LiveColumns> = HashMap::new();
+    if names.is_empty() {
+        return Ok(found);
+    }
+    let sql = "select w.schema, w.name, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), n.nspname::text \
+               from unnest($1, $2) as w (schema, name) \
+                 join pg_catalog.pg_namespace cn on cn.nspname = w.schema \
+                 join pg_catalog.pg_class c on c.relnamespace = cn.oid and c.relname = w.name \
+                 join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped \
                  join pg_catalog.pg_type t on t.oid = a.atttypid \
-                 join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
-               where cn.nspname = $1::text and c.relname = $2::text and a.attnum > 0 and not a.attisdropped";
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&table.name.schema, Type::TEXT), (&table.name.name, Type::TEXT)];
-    let rows = client.query_typed(sql, &parameters).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, LiveColumn { type_sql: row.try_get(1)?, type_schema: row.try_get(2)? })))
-        .collect()
+                 join pg_catalog.pg_namespace n on n.oid = t.typnamespace";
+    let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
+    let tables: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&schemas, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
+    for row in client.query_typed(sql, &parameters).await? {
+        let name = TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?);
+        let column = LiveColumn { type_sql: row.try_get(3)?, type_schema: row.try_get(4)? };
+        found.entry(name).or_default().insert(row.try_get(2)?, column);
+    }
+    Ok(found)
 }

@@ -27,7 +27,7 @@ pub struct FileRows {
     digest: String,
     nul_stripped: Vec<u64>,
     /// Sorted; `None` when there are too many.
-    hashes: Option<Arc<[RowHash]>>,
+    hashes: Option<Arc<Vec<RowHash>>>,
 }
 
 impl FileRows {
@@ -64,7 +64,7 @@ impl FileRows {
             columns: named,
             count: found.rows,
             nul_stripped: found.nul_stripped,
-            hashes: hashes.map(Arc::from),
+            hashes: hashes.map(Arc::new),
         })
     }
 
@@ -95,15 +95,15 @@ impl FileRows {
 
     /// The hashes of the rows, sorted; `None` when there are too many.
     pub(super) fn hashes(&self) -> Option<&[RowHash]> {
-        self.hashes.as_deref()
+        self.hashes.as_deref().map(Vec::as_slice)
     }
 
-    /// Reads the file again and hands out its rows as text for COPY, in pieces: the columns and the row's hash. Rows with
-    /// one of the hashes in `without` (sorted) are left out. Ends early when a piece is not taken.
+    /// Reads the file again and hands out its rows as text for COPY, in pieces: the columns and the row's hash. With `only`
+    /// (sorted), rows with other hashes are left out. Ends early when a piece is not taken.
     pub(super) fn stream(
         &self,
         table: &TableSpec,
-        without: &[RowHash],
+        only: Option<&[RowHash]>,
         mut piece: impl FnMut(Bytes) -> bool,
     ) -> Result<(), Vec<Error>> {
         let mut pass = Pass::open(table, &self.path, self.csv_null.as_deref())?;
@@ -112,20 +112,29 @@ impl FileRows {
         let mut buffer = BytesMut::with_capacity(stage::CHUNK + stage::CHUNK / 4);
         while let Some(row) = pass.next() {
             sum.add(&row.digest);
-            if without.binary_search(&row.hash).is_ok() {
+            if only.is_some_and(|only| only.binary_search(&row.hash).is_err()) {
                 continue;
             }
             for &at in &positions {
-                stage::put_cell(&mut buffer, &row.cells[at]);
+                match row.cell(at) {
+                    Some(text) => stage::put_text(&mut buffer, text),
+                    None => stage::put_null(&mut buffer),
+                }
                 buffer.put_u8(b'\t');
             }
             buffer.put_slice(row.hash.to_hex().as_bytes());
             buffer.put_u8(b'\n');
             if buffer.len() >= stage::CHUNK {
+                // A long row goes in parts, so that what waits to be sent stays small.
+                while buffer.len() > 2 * stage::CHUNK {
+                    if !piece(buffer.split_to(stage::CHUNK).freeze()) {
+                        return Ok(());
+                    }
+                }
                 if !piece(buffer.split().freeze()) {
                     return Ok(());
                 }
-                buffer.reserve(stage::CHUNK + stage::CHUNK / 4);
+                buffer = BytesMut::with_capacity(stage::CHUNK + stage::CHUNK / 4);
             }
         }
         let columns: Vec<String> = pass.columns().iter().map(|column| column.name.to_owned()).collect();
@@ -151,7 +160,7 @@ impl FileRows {
         let Ok(mut pass) = Pass::open(table, &self.path, self.csv_null.as_deref()) else { return lines };
         let positions = self.positions(pass.columns());
         while let Some(row) = pass.next() {
-            let cells: Vec<Cell> = positions.iter().map(|&at| row.cells[at].clone()).collect();
+            let cells: Vec<Cell> = positions.iter().map(|&at| row.owned_cell(at)).collect();
             if wanted(&self.columns, &cells, row.hash) {
                 lines.push(row.line);
                 if lines.len() == limit {
@@ -187,7 +196,7 @@ fn duplicates(table: &TableSpec, path: &Path, csv_null: Option<&str>, hashes: &[
         if hashes.binary_search(&row.hash.key()).is_err() {
             continue;
         }
-        let texts = || row.cells.iter().take(kinds.len()).map(declare::text);
+        let texts = || (0..kinds.len()).map(|at| row.cell(at).unwrap_or_default());
         let normal = kinds.iter().zip(texts()).map(|(kind, text)| key::normal_text(kind, text).into_owned()).collect();
         if let Some(first) = seen.get(&normal) {
             let shown = key::shown(&table.primary_key, texts());

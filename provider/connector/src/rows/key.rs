@@ -82,6 +82,15 @@ pub(crate) fn is_exact_text(kind: &ColumnKind) -> bool {
     !kind.array && matches!(kind.base, Base::Text { equality: TextEquality::Exact, .. })
 }
 
+/// Whether its text is read alike under all settings.
+pub(crate) fn is_read_alike(kind: &ColumnKind) -> bool {
+    let alike = matches!(
+        kind.base,
+        Base::Bool | Base::Integer { .. } | Base::Numeric { .. } | Base::Text { .. } | Base::Bytea | Base::Uuid
+    );
+    alike && !kind.array
+}
+
 /// Where the primary key's columns stand in a group; `None` when the group does not name one of them.
 pub(crate) fn positions(group: &RowGroup, primary_key: &[String]) -> Option<Vec<usize>> {
     primary_key.iter().map(|key| group.columns.iter().position(|column| column == key)).collect()

@@ -63,7 +63,10 @@ pub(crate) enum Base {
         varying: bool,
     },
     /// A known type whose cells are text that only the server reads, such as `inet` and the ranges.
-    Literal,
+    Literal {
+        /// What stands between the elements of an array of it: a comma, but for `box`.
+        delimiter: char,
+    },
     /// A type of the user's own or one that is not known here.
     Unknown,
 }
@@ -135,15 +138,16 @@ fn base(name: &str, modifiers: &[i64]) -> Base {
         "bit" => Base::Bits { length: Some(length.unwrap_or(1)), varying: false },
         "varbit" | "bit varying" => Base::Bits { length, varying: true },
         "inet" | "cidr" | "macaddr" | "macaddr8" | "xml" | "tsvector" | "tsquery" | "point" | "line" | "lseg"
-        | "box" | "path" | "polygon" | "circle" | "pg_lsn" | "int4range" | "int8range" | "numrange" | "tsrange"
+        | "path" | "polygon" | "circle" | "pg_lsn" | "int4range" | "int8range" | "numrange" | "tsrange"
         | "tstzrange" | "daterange" | "int4multirange" | "int8multirange" | "nummultirange" | "tsmultirange"
-        | "tstzmultirange" | "datemultirange" => Base::Literal,
+        | "tstzmultirange" | "datemultirange" => Base::Literal { delimiter: ',' },
+        "box" => Base::Literal { delimiter: ';' },
         other if ["time ", "timestamp ", "interval "].iter().any(|word| other.starts_with(word)) => Base::Time,
         // The types of extensions may stand in any schema.
         other => match other.rsplit('.').next().unwrap_or(other) {
             "vector" => Base::Vector { dimension: length, half: false },
             "halfvec" => Base::Vector { dimension: length, half: true },
-            "sparsevec" => Base::Literal,
+            "sparsevec" => Base::Literal { delimiter: ',' },
             "citext" => text(None, TextEquality::IgnoreCase),
             _ => Base::Unknown,
         },

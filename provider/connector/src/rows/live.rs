@@ -15,14 +15,19 @@ pub(super) struct Live {
     pub(super) key_is_first: bool,
     /// Whether keys that look different are certainly different rows.
     pub(super) key_is_exact: bool,
-    /// Whether a written row can change no other: no trigger, no rule, no partition.
-    pub(super) is_plain: bool,
+    /// Whether what is written is what is there afterwards, and nothing else: no trigger or rule of somebody's, no
+    /// reference that cascades, no partition, no row security.
+    pub(super) is_quiet: bool,
 }
 
 impl Live {
     pub(super) async fn read(transaction: &Transaction<'_>, table: &TableSpec) -> Result<Self, Error> {
         let failed = |error| Error::postgres(format!("write rows of {}", table.name), &error);
-        let sql = "select c.oid, c.relkind = 'r' and not c.relhastriggers and not c.relhasrules and not c.relhassubclass, \
+        let sql = "select c.oid, c.relkind = 'r' and not c.relhasrules and not c.relhassubclass and not c.relrowsecurity \
+                     and not exists (select from pg_catalog.pg_trigger g \
+                       where g.tgrelid = c.oid and not g.tgisinternal and g.tgenabled <> 'D') \
+                     and not exists (select from pg_catalog.pg_constraint f where f.contype = 'f' and f.confrelid = c.oid \
+                       and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd'))), \
                    array(select a.attname::text from pg_catalog.pg_attribute a \
                      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum), \
                    not exists (select from pg_catalog.pg_attribute a join pg_catalog.pg_collation l on l.oid = a.attcollation \
@@ -40,7 +45,7 @@ impl Live {
             oid: row.try_get(0).map_err(failed)?,
             key_is_first: columns.starts_with(&table.primary_key),
             key_is_exact: kinds.iter().all(exact),
-            is_plain: row.try_get(1).map_err(failed)?,
+            is_quiet: row.try_get(1).map_err(failed)?,
         })
     }
 }

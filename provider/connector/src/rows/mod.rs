@@ -8,6 +8,7 @@ mod declare;
 mod digest;
 mod file;
 mod files;
+pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod kind;
 pub mod ledger;
@@ -24,13 +25,17 @@ mod stage;
 mod steps;
 mod sums;
 mod takeover;
+mod verdict;
 pub(crate) mod value;
+
+use std::collections::HashMap;
 
 use crate::error::{Error, RowLabel};
 use crate::name::TableName;
 use crate::spec::TableSpec;
 use crate::step::Step;
 
+pub(crate) use digest::{LiveColumns, Watched};
 pub use file::FileRows;
 pub use files::Files;
 pub use ledger::Ledger;
@@ -121,6 +126,26 @@ pub struct RowCounts {
     pub updated: Option<u64>,
 }
 
+/// Rows that a message counts, and the keys of the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many there are.
+    pub count: u64,
+    /// The keys of the first of them.
+    pub first: Vec<String>,
+}
+
+impl Counted {
+    /// The keys as a sentence names them.
+    pub fn named(&self) -> String {
+        let mut named: Vec<String> = self.first.iter().map(|key| format!("({key})")).collect();
+        if self.count > named.len() as u64 {
+            named.push(format!("{} more", self.count - named.len() as u64));
+        }
+        named.join(", ")
+    }
+}
+
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowOutcome {
@@ -130,10 +155,12 @@ pub struct RowOutcome {
     pub updated: u64,
     /// Rows inserted.
     pub inserted: u64,
-    /// How many rows were not ours and are now, since they were the same.
-    pub adopted: u64,
-    /// The keys of the first of them.
-    pub adopted_keys: Vec<String>,
+    /// Rows that were not ours and are now, since they were the same.
+    pub adopted: Counted,
+    /// Rows that are not as they were declared, though they were written: a trigger or a rule of the table changed them.
+    pub altered: Counted,
+    /// Rows that are no longer declared and still there, though they were deleted: a trigger or a rule kept them.
+    pub kept: Counted,
     /// Where the keys of our rows are now, when they came from a file.
     pub ledger: Option<Ledger>,
     /// The server's digest of our rows, when it was cheap to tell.
@@ -324,6 +351,24 @@ pub async fn digest(
     digest::digest(transaction, table, owned).await
 }
 
+/// The digests of inline rows of many tables, in order, given the columns of these tables. To be called inside a transaction
+/// that only looks: settings are fixed in it.
+pub(crate) async fn digests(
+    client: &impl tokio_postgres::GenericClient,
+    watched: &[&Watched],
+    columns: &HashMap<TableName, LiveColumns>,
+) -> Result<Vec<String>, Error> {
+    digest::of_many(client, watched, columns).await
+}
+
+/// The columns of those of the tables that are there, for [`digests`]; each is named once.
+pub(crate) async fn live_columns(
+    client: &impl tokio_postgres::GenericClient,
+    names: &[&TableName],
+) -> Result<HashMap<TableName, LiveColumns>, tokio_postgres::Error> {
+    digest::columns_of(client, names).await
+}
+
 /// How many rows of the table are not among these. To be called inside a transaction: settings are fixed in it.
 pub async fn count_foreign(
     client: &impl tokio_postgres::GenericClient,
@@ -352,4 +397,25 @@ pub(crate) async fn count_others(
     condition: &str,
 ) -> Result<u64, Error> {
     digest::count_others(client, table, rows, condition).await
+}
+
+/// Rows that fulfil a condition and are not ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Others {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// Of the first one, the key and then what was asked for, as text; empty when there is none.
+    pub(crate) first: Vec<String>,
+}
+
+/// The rows of the table that fulfil the condition (on the alias `t`) and are not among these, with the first of them as an
+/// example: its key and these expressions on it. What a condition converts is converted under the session's own settings.
+pub(crate) async fn find_others(
+    client: &impl tokio_postgres::GenericClient,
+    table: &TableSpec,
+    rows: Option<&Owned>,
+    condition: &str,
+    shown: &[&str],
+) -> Result<Others, Error> {
+    digest::find_others(client, table, rows, condition, shown).await
 }

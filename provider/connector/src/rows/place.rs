@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::{Cell, Declared, RowChange, declare, key};
+use super::{Cell, Declared, DeclaredRow, RowChange, RowGroup, declare, key};
 use crate::error::{Blame, Error, RowLabel};
 use crate::spec::TableSpec;
 
 /// Where a row is declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// An inline row.
-    Inline(RowLabel),
+    /// An inline row, and its key as a sentence names it.
+    Inline(RowLabel, String),
     /// A line of a file.
     Line(PathBuf, u64),
 }
@@ -19,15 +19,28 @@ impl Place {
     /// The row as a sentence names it.
     pub(super) fn named(&self) -> String {
         match self {
-            Self::Inline(label) => declare::named_row(label),
+            Self::Inline(label, _) => declare::named_row(label),
             Self::Line(path, line) => format!("line {line} of {}", path.display()),
         }
     }
 
-    /// Adds the row to an error. A file's lines have no path in the declaration, so the message names them.
+    /// A row of a group.
+    pub(super) fn inline(table: &TableSpec, group: &RowGroup, row: &DeclaredRow) -> Self {
+        let positions = key::positions(group, &table.primary_key).unwrap_or_default();
+        let values = positions.iter().map(|&at| declare::text(&row.cells[at]));
+        Self::Inline(row.label.clone(), key::shown(&table.primary_key, values))
+    }
+
+    /// Adds the row to an error, also to its words: a path alone is not always shown.
     pub(super) fn blame(self, error: Error, column: Option<String>) -> Error {
         match self {
-            Self::Inline(label) => error.blame(Blame::Row(label, column)),
+            Self::Inline(label, key) => {
+                let (row, message) = (declare::named_row(&label), error.message().to_owned());
+                let names_it = message.contains(&row) || message.contains(&format!("({key})"));
+                let place = column.as_ref().map_or_else(String::new, |column| format!(", column {column}"));
+                let error = if names_it { error } else { error.because(format!("{row} ({key}){place}: {message}")) };
+                error.blame(Blame::Row(label, column))
+            }
             Self::Line(path, line) => {
                 let place = column.map_or_else(String::new, |column| format!(", column {column}"));
                 let message = if error.message().contains(&format!("line {line} of ")) {
@@ -50,7 +63,7 @@ pub(super) async fn find(declared: &Declared, table: &TableSpec, limit: usize, m
         Declared::Inline(rows) => {
             let rows = rows.groups.iter().flat_map(|group| group.rows.iter().map(move |row| (group, row)));
             let found = rows.filter(|(group, row)| wanted(&group.columns, &row.cells));
-            found.take(limit).map(|(_, row)| Place::Inline(row.label.clone())).collect()
+            found.take(limit).map(|(group, row)| Place::inline(table, group, row)).collect()
         }
         Declared::File(file) => {
             let (file, table) = (file.clone(), table.clone());

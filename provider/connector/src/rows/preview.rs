@@ -2,7 +2,7 @@
 
 use tokio_postgres::Transaction;
 
-use super::row_hash::{RowHash, difference, key_digest};
+use super::row_hash::{KeyDigest, RowHash, difference};
 use super::steps::nonempty;
 use super::{Declared, DeclaredRows, Owned, RowChange, RowCounts, declare, key, ledger};
 use crate::error::Error;
@@ -24,7 +24,7 @@ pub(super) async fn counts(transaction: &Transaction<'_>, change: &RowChange<'_>
         (Some(Owned::Ledger(ledger)), Some(file)) => {
             let Some(now) = file.hashes() else { return Ok(None) };
             let Some(former) = ledger::hashes(transaction, change.table, ledger).await? else { return Ok(None) };
-            let difference = difference(&former, now);
+            let difference = difference(&former, now, 0);
             let comparable = file.columns().iter().all(|name| ledger.columns.contains(name));
             Ok(Some(RowCounts {
                 deleted: difference.deleted,
@@ -46,9 +46,12 @@ fn keys(table: &TableSpec, rows: &DeclaredRows) -> Vec<u64> {
     let mut hashes = Vec::with_capacity(rows.count());
     for group in nonempty(Some(rows)) {
         let Some(positions) = key::positions(group, &table.primary_key) else { continue };
+        let mut digest = KeyDigest::default();
         for row in &group.rows {
-            let texts = positions.iter().map(|&at| declare::text(&row.cells[at]));
-            hashes.push(RowHash::new(&key_digest(kinds.iter().zip(texts)), &[0; 32]).key());
+            for (kind, &at) in kinds.iter().zip(&positions) {
+                digest.add(kind, declare::text(&row.cells[at]));
+            }
+            hashes.push(RowHash::new(&digest.finish(), &[0; 32]).key());
         }
     }
     hashes.sort_unstable();

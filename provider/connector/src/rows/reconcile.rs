@@ -2,14 +2,18 @@
 //!
 //! **Invariant:** the statements that run on the table are those that the plan listed, and a row of somebody else that
 //! differs from its declaration ends the change unless there is consent to overwrite it.
+//!
+//! While the server's digest says that all is as it was, only what the hashes show to differ is compared.
 
 use tokio_postgres::{SimpleQueryMessage, Transaction};
 
 use super::live::Live;
 use super::stage::Extent;
 use super::steps::{Action, DECLARED, OWNED, Shape, Statement};
+use super::sums::Sums;
 use super::{
-    Declared, Ledger, Owned, RowChange, RowOutcome, blame, digest, ledger, pinned, short_cut, stage, takeover,
+    Declared, FileRows, Ledger, Owned, RowChange, RowOutcome, blame, digest, ledger, pinned, short_cut, stage,
+    takeover, verdict,
 };
 use crate::error::Error;
 
@@ -22,37 +26,21 @@ pub(super) async fn reconcile(transaction: &Transaction<'_>, change: &RowChange<
     if let Some(ledger) = change.owned.and_then(Owned::ledger) {
         agreement(transaction, change, &live, ledger).await?;
     }
-    let failed = |error| Error::postgres(doing(change), &error);
     let mut run =
         Run { transaction, change, shape: &shape, live: &live, locked: false, outcome: RowOutcome::default() };
-    let former = pinned::pin(transaction, &pinned::FIXED).await.map_err(failed)?;
-    let mut extent = Extent::Everything;
-    let mut before = None;
-    if let Some(candidate) = short_cut::candidate(transaction, change, &live).await? {
+    if let (Some(candidate), Some(file)) =
+        (short_cut::candidate(transaction, change, &live).await?, change.declared.and_then(Declared::file))
+    {
         // From here on nobody else writes, so what is as it was stays so.
         run.lock().await?;
-        before = candidate.confirmed(transaction, change.table).await?;
-        if before.is_some() {
-            extent = candidate.extent();
+        if let Some(before) = candidate.confirmed(transaction, change.table).await?
+            && run.changes(candidate.extent(), before, file).await?
+        {
+            return Ok(run.outcome);
         }
+        run.outcome = RowOutcome::default();
     }
-    stage::stage(transaction, change, &shape, extent).await?;
-    // Triggers and defaults see the session's own settings again.
-    pinned::restore(transaction, former).await.map_err(failed)?;
-    run.lock().await?;
-    let adopted = takeover::check(transaction, change, &shape, &live).await?;
-    (run.outcome.adopted, run.outcome.adopted_keys) = (adopted.count, adopted.first);
-    match (before.filter(|_| live.is_plain), change.declared.and_then(Declared::file)) {
-        (Some(before), Some(file)) => {
-            let left = digest::of_staged(transaction, change.table, file.columns(), OWNED).await?;
-            run.write().await?;
-            let come = digest::of_staged(transaction, change.table, file.columns(), DECLARED).await?;
-            run.outcome.server_digest = Some((before - left + come).text(file.columns()));
-        }
-        _ => run.write().await?,
-    }
-    run.keep_ledger().await?;
-    stage::clear(transaction, change, &shape).await?;
+    run.everything().await?;
     Ok(run.outcome)
 }
 
@@ -84,6 +72,64 @@ struct Run<'a, 't> {
 }
 
 impl Run<'_, '_> {
+    /// Compares every row.
+    async fn everything(&mut self) -> Result<(), Error> {
+        self.stage(Extent::Everything).await?;
+        self.write().await?;
+        self.end().await
+    }
+
+    /// Sends only what is known to differ. Where a trigger or a reference of the table may change other rows, it is shown
+    /// that none was; otherwise everything is taken back, and the answer is no.
+    async fn changes(&mut self, extent: Extent, before: Sums, file: &FileRows) -> Result<bool, Error> {
+        let (transaction, change) = (self.transaction, self.change);
+        if !self.live.is_quiet {
+            self.command("savepoint terraform_pg_changes").await?;
+        }
+        self.stage(extent).await?;
+        let left = digest::of_staged(transaction, change.table, file.columns(), OWNED).await?;
+        self.write().await?;
+        let come = digest::of_staged(transaction, change.table, file.columns(), DECLARED).await?;
+        self.end().await?;
+        let expected = before - left + come;
+        if let (false, Some(ledger)) = (self.live.is_quiet, &self.outcome.ledger) {
+            if digest::of_ledger(transaction, change.table, ledger).await? != Some(expected) {
+                self.command("rollback to savepoint terraform_pg_changes").await?;
+                return Ok(false);
+            }
+            self.command("release savepoint terraform_pg_changes").await?;
+        }
+        self.outcome.server_digest = Some(expected.text(file.columns()));
+        Ok(true)
+    }
+
+    /// Fills the temporary tables, keeps writers out and sees to it that no row of somebody else is overwritten.
+    async fn stage(&mut self, extent: Extent) -> Result<(), Error> {
+        let (transaction, change) = (self.transaction, self.change);
+        let failed = |error| Error::postgres(doing(change), &error);
+        let former = pinned::pin(transaction, &pinned::FIXED).await.map_err(failed)?;
+        stage::stage(transaction, change, self.shape, extent).await?;
+        // Triggers and defaults see the session's own settings again.
+        pinned::restore(transaction, former).await.map_err(failed)?;
+        self.lock().await?;
+        self.outcome.adopted = takeover::check(transaction, change, self.shape, self.live).await?;
+        Ok(())
+    }
+
+    /// What is left to do when the rows are written.
+    async fn end(&mut self) -> Result<(), Error> {
+        if !self.live.is_quiet {
+            verdict::check(self.transaction, self.change, self.shape, &mut self.outcome).await?;
+        }
+        self.keep_ledger().await?;
+        stage::clear(self.transaction, self.change, self.shape).await
+    }
+
+    async fn command(&self, sql: &str) -> Result<(), Error> {
+        let result = self.transaction.batch_execute(sql).await;
+        result.map_err(|error| Error::postgres(doing(self.change), &error))
+    }
+
     /// Keeps writers out.
     async fn lock(&mut self) -> Result<(), Error> {
         if std::mem::replace(&mut self.locked, true) {

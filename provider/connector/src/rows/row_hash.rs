@@ -10,7 +10,7 @@ use super::kind::ColumnKind;
 use super::value::hex;
 
 /// More rows than this are not told apart in memory: 16 bytes each are kept.
-pub(crate) const MOST_HASHES: usize = 2_000_000;
+pub(crate) const MOST_HASHES: usize = 1_500_000;
 
 /// The hash of one row; sorted, rows with the same key stand side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,17 +34,69 @@ impl RowHash {
     }
 }
 
-/// The digest of a key: of the normal form of each of its parts.
-pub(crate) fn key_digest<'a>(parts: impl IntoIterator<Item = (&'a ColumnKind, &'a str)>) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for (kind, text) in parts {
-        let normal = key::normal_text(kind, text);
-        hasher.update((normal.len() as u64).to_be_bytes());
-        hasher.update(&*normal);
+/// Bytes on their way into a digest: gathered, since many short ones cost more than one long one, and bounded.
+#[derive(Clone, Debug, Default)]
+struct Gathered {
+    hasher: Sha256,
+    bytes: Vec<u8>,
+}
+
+/// More bytes than this are not gathered.
+const GATHERED: usize = 1 << 10;
+
+impl Gathered {
+    /// Adds a text and where it ends.
+    fn add(&mut self, text: &str) {
+        self.bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        if self.bytes.len() + text.len() > GATHERED {
+            self.hasher.update(&self.bytes);
+            self.bytes.clear();
+            self.hasher.update(text);
+        } else {
+            self.bytes.extend_from_slice(text.as_bytes());
+        }
     }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(&hasher.finalize());
-    digest
+
+    fn finish(&mut self) -> [u8; 32] {
+        self.hasher.update(&self.bytes);
+        self.bytes.clear();
+        let mut digest = [0; 32];
+        digest.copy_from_slice(&self.hasher.finalize_reset());
+        digest
+    }
+}
+
+/// The digest of a key: of the normal form of each of its parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyDigest(Gathered);
+
+impl KeyDigest {
+    /// Adds the next part.
+    pub(crate) fn add(&mut self, kind: &ColumnKind, text: &str) {
+        self.0.add(&key::normal_text(kind, text));
+    }
+
+    /// The digest, after which another begins.
+    pub(crate) fn finish(&mut self) -> [u8; 32] {
+        self.0.finish()
+    }
+}
+
+/// The digest of a row's cells that are not null, to be added in the order of their names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CellDigest(Gathered);
+
+impl CellDigest {
+    /// Adds a cell.
+    pub(crate) fn add(&mut self, name: &str, text: &str) {
+        self.0.add(name);
+        self.0.add(text);
+    }
+
+    /// The digest, after which another begins.
+    pub(crate) fn finish(&mut self) -> [u8; 32] {
+        self.0.finish()
+    }
 }
 
 fn first(digest: &[u8; 32]) -> [u8; 8] {
@@ -92,36 +144,49 @@ pub(crate) struct Difference {
     pub(crate) updated: u64,
     /// Rows whose key is no longer declared.
     pub(crate) deleted: u64,
-    /// The former hashes of rows that are updated or deleted.
+    /// The former hashes of rows that are updated or deleted, sorted.
     pub(crate) gone: Vec<RowHash>,
+    /// The hashes of rows that are updated or inserted, sorted.
+    pub(crate) come: Vec<RowHash>,
 }
 
-/// Compares. Both must be sorted.
-pub(crate) fn difference(former: &[RowHash], now: &[RowHash]) -> Difference {
+impl Difference {
+    /// How many rows differ.
+    pub(crate) fn rows(&self) -> u64 {
+        self.inserted + self.updated + self.deleted
+    }
+}
+
+/// Compares. Both must be sorted. The hashes themselves are kept while at most so many rows differ.
+pub(crate) fn difference(former: &[RowHash], now: &[RowHash], most: u64) -> Difference {
     let mut difference = Difference::default();
     let (mut former, mut now) = (former.iter().copied().peekable(), now.iter().copied().peekable());
     loop {
-        match (former.peek(), now.peek()) {
-            (None, None) => return difference,
+        let (gone, come) = match (former.peek(), now.peek()) {
+            (None, None) => break,
             (Some(a), Some(b)) if a.key() == b.key() => {
-                if a != b {
-                    difference.updated += 1;
-                    difference.gone.push(*a);
-                }
-                former.next();
-                now.next();
+                difference.updated += u64::from(a != b);
+                let differs = a != b;
+                (former.next().filter(|_| differs), now.next().filter(|_| differs))
             }
             (Some(a), b) if b.is_none_or(|b| a.key() < b.key()) => {
                 difference.deleted += 1;
-                difference.gone.push(*a);
-                former.next();
+                (former.next(), None)
             }
             _ => {
                 difference.inserted += 1;
-                now.next();
+                (None, now.next())
             }
+        };
+        if difference.rows() <= most {
+            difference.gone.extend(gone);
+            difference.come.extend(come);
         }
     }
+    if difference.rows() > most {
+        (difference.gone, difference.come) = (Vec::new(), Vec::new());
+    }
+    difference
 }
 
 #[cfg(test)]
@@ -136,12 +201,14 @@ mod tests {
     fn rows_are_told_apart() {
         let former = hashes(&[(1, 1), (2, 1), (3, 1), (5, 1)]);
         let now = hashes(&[(0, 1), (1, 1), (2, 2), (4, 1), (5, 1), (9, 9)]);
-        let found = difference(&former, &now);
+        let found = difference(&former, &now, 5);
         assert_eq!((found.inserted, found.updated, found.deleted), (3, 1, 1));
         assert_eq!(found.gone, hashes(&[(2, 1), (3, 1)]));
-        assert_eq!(difference(&now, &now), Difference::default());
-        assert_eq!(difference(&[], &now).inserted, 6);
-        assert_eq!(difference(&now, &[]).deleted, 6);
+        assert_eq!(found.come, hashes(&[(0, 1), (2, 2), (4, 1), (9, 9)]));
+        assert_eq!(difference(&now, &now, 0), Difference::default());
+        assert_eq!(difference(&[], &now, 6).inserted, 6);
+        let too_many = difference(&now, &[], 5);
+        assert_eq!((too_many.deleted, too_many.gone), (6, Vec::new()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio_postgres::Transaction;
 
 use super::digest::{self, Sums};
 use super::live::Live;
-use super::row_hash::{Difference, RowHash, difference};
+use super::row_hash::{Difference, difference};
 use super::stage::Extent;
 use super::{Declared, Ledger, Owned, RowChange, ledger};
 use crate::error::Error;
@@ -21,7 +21,6 @@ const FEW: u64 = 50;
 pub(super) struct Candidate<'a> {
     ledger: &'a Ledger,
     server_digest: &'a str,
-    former: Vec<RowHash>,
     difference: Difference,
 }
 
@@ -42,9 +41,9 @@ pub(super) async fn candidate<'a>(
         return Ok(None);
     };
     let Some(former) = ledger::hashes(transaction, change.table, ledger).await? else { return Ok(None) };
-    let difference = difference(&former, now);
-    let travels = difference.inserted + difference.updated + difference.deleted;
-    Ok((travels <= file.count() / 2).then_some(Candidate { ledger, server_digest, former, difference }))
+    let most = file.count() / 2;
+    let difference = difference(&former, now, most);
+    Ok((difference.rows() <= most).then_some(Candidate { ledger, server_digest, difference }))
 }
 
 impl Candidate<'_> {
@@ -60,7 +59,6 @@ impl Candidate<'_> {
 
     /// What has to travel.
     pub(super) fn extent(self) -> Extent {
-        let new = self.difference.inserted + self.difference.updated;
-        Extent::Changes { former: self.former, gone: self.difference.gone, new }
+        Extent::Changes { gone: self.difference.gone, come: self.difference.come }
     }
 }

@@ -29,12 +29,10 @@ pub(super) enum Extent {
     Everything,
     /// Only declared rows with a new hash, and the keys whose hash is gone: the others are known to be as declared.
     Changes {
-        /// The hashes of the rows that are ours, sorted.
-        former: Vec<RowHash>,
-        /// Those of them that are gone.
+        /// The hashes that are gone, sorted.
         gone: Vec<RowHash>,
-        /// How many declared rows have a new hash.
-        new: u64,
+        /// The hashes that are new, sorted.
+        come: Vec<RowHash>,
     },
 }
 
@@ -48,9 +46,9 @@ pub(super) async fn stage(
     let create = creations(change, shape, &extent).join("; ");
     let failed = |error| blame::of_statement(Error::postgres(doing(change), &error).statement(&*create));
     transaction.batch_execute(&create).await.map_err(failed)?;
-    let (without, gone, new) = match extent {
-        Extent::Everything => (Vec::new(), None, u64::MAX),
-        Extent::Changes { former, gone, new } => (former, Some(gone), new),
+    let (gone, come) = match extent {
+        Extent::Everything => (None, None),
+        Extent::Changes { gone, come } => (Some(gone), Some(come)),
     };
     match change.declared {
         Some(Declared::Inline(rows)) => {
@@ -62,8 +60,8 @@ pub(super) async fn stage(
                     .await?;
             }
         }
-        Some(Declared::File(file)) if file.count() > 0 && new > 0 => {
-            copy_file(transaction, change, shape, file, without).await?;
+        Some(Declared::File(file)) if file.count() > 0 && come.as_ref().is_none_or(|come| !come.is_empty()) => {
+            copy_file(transaction, change, shape, file, come.map(Arc::new)).await?;
         }
         Some(Declared::File(_)) | None => {}
     }
@@ -165,7 +163,7 @@ async fn copy(
     let sql = format!("copy pg_temp.{} ({}) from stdin", target.table, quote_idents(&columns));
     let failed = |error: &tokio_postgres::Error| {
         let error = Error::postgres(doing(change), error).statement(&*sql);
-        blame::of_copy(error, target.table, target.group)
+        blame::of_copy(error, change.table, target.table, target.group)
     };
     let sink = transaction.copy_in::<_, Bytes>(&*sql).await.map_err(|error| failed(&error))?;
     let mut sink = pin!(sink);
@@ -199,13 +197,13 @@ async fn finish(
     }
 }
 
-/// Copies the rows of a file while it is read, but for those with a former hash.
+/// Copies the rows of a file while it is read: all, or those with one of the hashes.
 async fn copy_file(
     transaction: &Transaction<'_>,
     change: &RowChange<'_>,
     shape: &Shape,
     file: &FileRows,
-    without: Vec<RowHash>,
+    only: Option<Arc<Vec<RowHash>>>,
 ) -> Result<(), Error> {
     let columns = file.columns().iter().chain([&shape.staged_hash]);
     let sql = format!("copy pg_temp.{DECLARED} ({}) from stdin", quote_idents(columns));
@@ -213,10 +211,11 @@ async fn copy_file(
     let sink = transaction.copy_in::<_, Bytes>(&*sql).await.map_err(|error| failed(&error))?;
     let mut sink = pin!(sink);
     let (sender, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(PIECES);
-    let without = Arc::new(without);
     let reader = {
-        let (file, table, without) = (file.clone(), change.table.clone(), without.clone());
-        tokio::task::spawn_blocking(move || file.stream(&table, &without, |piece| sender.blocking_send(piece).is_ok()))
+        let (file, table, only) = (file.clone(), change.table.clone(), only.clone());
+        tokio::task::spawn_blocking(move || {
+            file.stream(&table, only.as_deref().map(Vec::as_slice), |piece| sender.blocking_send(piece).is_ok())
+        })
     };
     let mut interrupted = None;
     while let Some(piece) = pieces.recv().await {
@@ -234,7 +233,7 @@ async fn copy_file(
     }
     match finish(sink, interrupted).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(blame::of_file_copy(failed(&error), change, file, without).await),
+        Err(error) => Err(blame::of_file_copy(failed(&error), change, file, only).await),
     }
 }
 
@@ -284,14 +283,20 @@ fn put_row(buffer: &mut BytesMut, row: &DeclaredRow, positions: &[usize], number
 }
 
 /// One field of COPY's text format.
-pub(super) fn put_cell(buffer: &mut BytesMut, cell: &Cell) {
+fn put_cell(buffer: &mut BytesMut, cell: &Cell) {
     match cell {
-        Cell::Null => buffer.put_slice(b"\\N"),
+        Cell::Null => put_null(buffer),
         Cell::Text(text) => put_text(buffer, text),
     }
 }
 
-fn put_text(buffer: &mut BytesMut, text: &str) {
+/// The field that is null in COPY's text format.
+pub(super) fn put_null(buffer: &mut BytesMut) {
+    buffer.put_slice(b"\\N");
+}
+
+/// A text in COPY's text format.
+pub(super) fn put_text(buffer: &mut BytesMut, text: &str) {
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|b| matches!(b, b'\\' | b'\n' | b'\r' | b'\t')) {
         buffer.put_slice(&rest[..at]);

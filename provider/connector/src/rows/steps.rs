@@ -212,6 +212,60 @@ impl Shape {
         )
     }
 
+    /// Of a group of declared rows that were written: how many are not there, and how many differ.
+    pub(super) fn count_unwritten(&self, at: usize) -> String {
+        format!(
+            "select count(*) filter (where {}), count(*) filter (where {}) {}",
+            self.is_missing(),
+            self.is_altered(at),
+            self.written(at)
+        )
+    }
+
+    /// The keys of the first of those, as text.
+    pub(super) fn first_unwritten(&self, at: usize, missing: bool, limit: usize) -> String {
+        format!(
+            "select {} {} and {} order by {} limit {limit}",
+            self.key_texts("n"),
+            self.written(at),
+            if missing { self.is_missing() } else { self.is_altered(at) },
+            qualified("n", &self.keys),
+        )
+    }
+
+    fn is_missing(&self) -> String {
+        self.keys.first().map_or_else(|| "false".to_owned(), |key| format!("t.{} is null", quote_ident(key)))
+    }
+
+    fn is_altered(&self, at: usize) -> String {
+        format!("not ({}) and {}", self.is_missing(), self.differs(at))
+    }
+
+    fn written(&self, at: usize) -> String {
+        format!(
+            "from pg_temp.{DECLARED} as n left join {} as t on {} where true{}",
+            self.table,
+            self.same_key("t", "n"),
+            self.of_group("n", self.groups.len(), at),
+        )
+    }
+
+    /// The rows that were deleted and are still there: their keys as text, and on each row how many there are.
+    pub(super) fn kept(&self, limit: usize) -> String {
+        let kept = match self.groups.len() {
+            0 => String::new(),
+            _ => format!(" and not exists (select from pg_temp.{DECLARED} as n where {})", self.same_key("n", "o")),
+        };
+        format!(
+            "select {}, count(*) over () from pg_temp.{OWNED} as o where exists (select from {} as t where {}){kept} \
+             order by {} limit {limit}",
+            self.key_texts("o"),
+            self.table,
+            self.same_key("t", "o"),
+            qualified("o", &self.keys),
+        )
+    }
+
     /// The keys that are declared more than once, as text.
     pub(super) fn duplicates(&self) -> String {
         format!(

@@ -9,16 +9,8 @@ use super::key;
 use super::live::Live;
 use super::place::{self, Place};
 use super::steps::Shape;
-use super::{Declared, MOST_NAMED, RowChange};
+use super::{Counted, Declared, MOST_NAMED, RowChange};
 use crate::error::Error;
-
-/// Rows that become ours.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Adopted {
-    pub(super) count: u64,
-    /// The keys of the first of them.
-    pub(super) first: Vec<String>,
-}
 
 /// Looks for declared keys whose rows are there and not ours, and for keys that only the server sees to be the same.
 pub(super) async fn check(
@@ -26,16 +18,16 @@ pub(super) async fn check(
     change: &RowChange<'_>,
     shape: &Shape,
     live: &Live,
-) -> Result<Adopted, Error> {
+) -> Result<Counted, Error> {
     if shape.groups.is_empty() {
-        return Ok(Adopted::default());
+        return Ok(Counted::default());
     }
     let unseen = change.declared.and_then(Declared::file).is_some_and(|file| file.hashes().is_none());
     if unseen || !live.key_is_exact {
         duplicates(transaction, change, shape).await?;
     }
     let failed = |error| Error::postgres(doing(change), &error);
-    let mut adopted = Adopted::default();
+    let mut adopted = Counted::default();
     let mut different = 0_u64;
     let mut first_different = Vec::new();
     for at in 0..shape.groups.len() {

@@ -1,15 +1,19 @@
-//! One declared cell: a JSON value and a column's type become the text that the type's own input function reads.
+//! One declared cell: a value and a column's type become the text that the type's own input function reads.
 //!
 //! What is certain to be refused by the server, or to be stored as something else than was written, is a fault here, so
 //! that a plan can tell. **Invariant:** an accepted value is stored as written, but for NUL characters, which Postgres
-//! cannot hold.
+//! cannot hold. The usual spellings of the usual types are written without a copy of their own.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::Cell;
+use super::input::{Input, Nested};
 use super::kind::{Base, ColumnKind};
 use super::number::Decimal;
 
@@ -44,19 +48,43 @@ impl Fault {
 
 /// A cell, and whether NUL characters were taken out of it.
 pub(crate) fn cell(kind: &ColumnKind, value: &Value) -> Result<(Cell, bool), Fault> {
+    let mut text = String::new();
     let mut stripped = false;
-    let text = match (value, kind.array) {
-        (Value::Null, _) => return Ok((Cell::Null, false)),
-        (Value::Array(items), true) => array(&kind.base, items, &mut stripped)?.0,
-        (Value::String(text), true) => array_literal(text, &mut stripped)?,
-        (_, true) => return Err(Fault::new(format!("{} is no list, and the column holds arrays", shown(value)))),
-        (_, false) => scalar(&kind.base, value, &mut stripped)?,
-    };
-    Ok((Cell::Text(text), stripped))
+    let is_null = !write(kind, &value.into(), &mut text, &mut stripped)?;
+    Ok((if is_null { Cell::Null } else { Cell::Text(text) }, stripped))
+}
+
+/// Appends a cell's text, and says whether there is one: nothing is appended for null. After a fault, what was appended
+/// means nothing.
+pub(crate) fn write(
+    kind: &ColumnKind,
+    value: &Input<'_>,
+    out: &mut String,
+    stripped: &mut bool,
+) -> Result<bool, Fault> {
+    match (value, kind.array) {
+        (Input::Null, _) => return Ok(false),
+        (_, false) => scalar(&kind.base, value, out, stripped)?,
+        (Input::Text(text), true) => array_literal(text, out, stripped)?,
+        (Input::Nested(nested), true) if nested.is_list() => match &*parsed(*nested)? {
+            Value::Array(items) => out.push_str(&array(&kind.base, items, stripped)?.0),
+            _ => return Err(no_list(value)),
+        },
+        (_, true) => return Err(no_list(value)),
+    }
+    Ok(true)
+}
+
+fn no_list(value: &Input<'_>) -> Fault {
+    Fault::new(format!("{} is no list, and the column holds arrays", shown(value)))
+}
+
+fn parsed(nested: Nested<'_>) -> Result<Cow<'_, Value>, Fault> {
+    nested.value().map_err(|error| no_json(&Input::Nested(nested), &error))
 }
 
 /// The value as messages show it: shortened.
-pub(crate) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Input<'_>) -> String {
     shortened(&value.to_string())
 }
 
@@ -68,28 +96,31 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
-fn scalar(base: &Base, value: &Value, stripped: &mut bool) -> Result<String, Fault> {
+fn scalar(base: &Base, value: &Input<'_>, out: &mut String, stripped: &mut bool) -> Result<(), Fault> {
     match base {
-        Base::Bool => boolean(value),
-        Base::Integer { min, max } => integer(value, *min, *max),
-        Base::Numeric { precision } => numeric(value, *precision),
-        Base::Float { single } => float(value, *single),
-        Base::Text { limit, .. } => limited_text(value, *limit, stripped),
-        Base::Bytea => bytes(value),
-        Base::Uuid => uuid(value),
-        Base::Time => time(value),
-        Base::Json => json(value, stripped),
-        Base::Vector { dimension, half } => vector(value, *dimension, *half),
-        Base::Bits { length, varying } => bits(value, *length, *varying),
-        Base::Literal => Ok(without_nul(text(value)?, stripped)),
-        Base::Unknown => unknown(value, stripped),
+        Base::Bool => boolean(value, out),
+        Base::Integer { min, max } => integer(value, *min, *max, out),
+        Base::Numeric { precision } => numeric(value, *precision, out),
+        Base::Float { single } => float(value, *single, out),
+        Base::Text { limit, .. } => limited_text(value, *limit, out, stripped),
+        Base::Bytea => bytes(value, out),
+        Base::Uuid => uuid(value, out),
+        Base::Time => time(value, out),
+        Base::Json => json(value, out, stripped),
+        Base::Vector { dimension, half } => vector(value, *dimension, *half, out),
+        Base::Bits { length, varying } => bits(value, *length, *varying, out),
+        Base::Literal { .. } => {
+            without_nul(text(value)?, out, stripped);
+            Ok(())
+        }
+        Base::Unknown => unknown(value, out, stripped),
     }
 }
 
-fn text(value: &Value) -> Result<&str, Fault> {
+fn text<'v>(value: &'v Input<'_>) -> Result<&'v str, Fault> {
     match value {
-        Value::String(text) => Ok(text),
-        Value::Array(_) | Value::Object(_) => Err(Fault::new(format!("{} is no text", shown(value))).advice(
+        Input::Text(text) => Ok(text),
+        Input::Nested(_) => Err(Fault::new(format!("{} is no text", shown(value))).advice(
             "The column's type is written as text; only json, jsonb, array and vector columns take lists or objects.",
         )),
         _ => Err(Fault::new(format!("{} is no text", shown(value))).advice("Write it in quotes.")),
@@ -97,44 +128,63 @@ fn text(value: &Value) -> Result<&str, Fault> {
 }
 
 /// The text of a number, which configuration languages often hand over as text.
-fn number(value: &Value) -> Option<String> {
+fn number<'v>(value: &'v Input<'_>) -> Option<&'v str> {
     match value {
-        Value::Number(number) => Some(number.to_string()),
-        Value::String(text) => Some(text.trim().to_owned()),
+        Input::Number(number) => Some(number),
+        Input::Text(text) => Some(text.trim()),
         _ => None,
     }
 }
 
-fn boolean(value: &Value) -> Result<String, Fault> {
+fn boolean(value: &Input<'_>, out: &mut String) -> Result<(), Fault> {
     let known = match value {
-        Value::Bool(value) => Some(*value),
-        Value::String(text) => match text.trim().to_lowercase().as_str() {
+        Input::Bool(value) => Some(*value),
+        Input::Text(text) => match text.trim().to_lowercase().as_str() {
             "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
             "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
             _ => None,
         },
         _ => None,
     };
-    known
-        .map(|value| value.to_string())
-        .ok_or_else(|| Fault::new(format!("{} is neither true nor false", shown(value))))
+    match known {
+        Some(known) => out.push_str(if known { "true" } else { "false" }),
+        None => return Err(Fault::new(format!("{} is neither true nor false", shown(value)))),
+    }
+    Ok(())
 }
 
-fn integer(value: &Value, min: i128, max: i128) -> Result<String, Fault> {
-    let number = number(value)
-        .and_then(|text| Decimal::parse(&text))
-        .ok_or_else(|| Fault::new(format!("{} is no whole number", shown(value))))?;
+fn integer(value: &Input<'_>, min: i128, max: i128, out: &mut String) -> Result<(), Fault> {
+    let text = number(value).ok_or_else(|| Fault::new(format!("{} is no whole number", shown(value))))?;
+    if let Some(number) = plain_integer(text)
+        && (min..=max).contains(&i128::from(number))
+    {
+        out.push_str(text);
+        return Ok(());
+    }
+    let number = Decimal::parse(text).ok_or_else(|| Fault::new(format!("{} is no whole number", shown(value))))?;
     if !number.is_whole() {
         return Err(Fault::new(format!("{} is no whole number, and it is not rounded", shown(value))));
     }
     match number.to_i128() {
-        Some(number) if (min..=max).contains(&number) => Ok(number.to_string()),
-        _ => Err(Fault::new(format!("{} is out of the range from {min} to {max}", shown(value)))),
+        Some(number) if (min..=max).contains(&number) => out.push_str(&number.to_string()),
+        _ => return Err(Fault::new(format!("{} is out of the range from {min} to {max}", shown(value)))),
     }
+    Ok(())
+}
+
+/// A whole number in the only spelling that it has: digits, without a plus or zeros before them.
+fn plain_integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let only = digits == text && digits == "0" || !digits.starts_with('0');
+    let is_plain = only && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_plain { text.parse().ok() } else { None }
 }
 
 /// `NaN` and the infinities, in the spelling that every version of the server reads.
 fn special(text: &str) -> Option<&'static str> {
+    if text.len() > "+infinity".len() || text.bytes().next_back().is_none_or(|b| b.is_ascii_digit()) {
+        return None;
+    }
     match text.to_lowercase().as_str() {
         "nan" => Some("NaN"),
         "infinity" | "inf" | "+infinity" | "+inf" => Some("Infinity"),
@@ -143,18 +193,25 @@ fn special(text: &str) -> Option<&'static str> {
     }
 }
 
-fn numeric(value: &Value, precision: Option<(i64, i64)>) -> Result<String, Fault> {
+fn numeric(value: &Input<'_>, precision: Option<(i64, i64)>, out: &mut String) -> Result<(), Fault> {
     let wrong = || Fault::new(format!("{} is no number", shown(value)));
     let text = number(value).ok_or_else(wrong)?;
-    if let Some(special) = special(&text) {
+    if let Some(special) = special(text) {
         return match precision {
             Some(_) if special != "NaN" => {
                 Err(Fault::new(format!("{} does not fit a numeric type with a precision", shown(value))))
             }
-            _ => Ok(special.to_owned()),
+            _ => {
+                out.push_str(special);
+                Ok(())
+            }
         };
     }
-    let number = Decimal::parse(&text).ok_or_else(wrong)?;
+    if precision.is_none() && is_plain_decimal(text) {
+        out.push_str(text);
+        return Ok(());
+    }
+    let number = Decimal::parse(text).ok_or_else(wrong)?;
     if let Some((digits, scale)) = precision
         && !number.is_zero()
         && number.whole_digits() > digits - scale
@@ -169,154 +226,289 @@ fn numeric(value: &Value, precision: Option<(i64, i64)>) -> Result<String, Fault
     if number.whole_digits() > 131_072 {
         return Err(Fault::new(format!("{} is beyond numeric", shown(value))));
     }
-    Ok(text)
+    out.push_str(text);
+    Ok(())
 }
 
-fn float(value: &Value, single: bool) -> Result<String, Fault> {
+/// Whether the text is a decimal number without an exponent and not too long for any numeric.
+fn is_plain_decimal(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    digits.len() < 1000 && all(whole) && all(fraction)
+}
+
+fn float(value: &Input<'_>, single: bool, out: &mut String) -> Result<(), Fault> {
     let wrong = || Fault::new(format!("{} is no number", shown(value)));
     let text = number(value).ok_or_else(wrong)?;
-    if let Some(special) = special(&text) {
-        return Ok(special.to_owned());
+    if let Some(special) = special(text) {
+        out.push_str(special);
+        return Ok(());
     }
-    let number = Decimal::parse(&text).ok_or_else(wrong)?;
     let parsed = if single { text.parse::<f32>().map(f64::from).ok() } else { text.parse::<f64>().ok() };
-    match parsed {
-        Some(float) if float.is_finite() && (float != 0.0 || number.is_zero()) => Ok(text),
-        _ => Err(Fault::new(format!(
-            "{} is out of the range of {}",
-            shown(value),
-            if single { "real" } else { "double precision" }
-        ))),
+    // What is finite and not zero is a decimal number that the type holds.
+    let fits = match parsed {
+        Some(float) if float.is_finite() && float != 0.0 => true,
+        _ => {
+            let number = Decimal::parse(text).ok_or_else(wrong)?;
+            number.is_zero()
+        }
+    };
+    if !fits {
+        let name = if single { "real" } else { "double precision" };
+        return Err(Fault::new(format!("{} is out of the range of {name}", shown(value))));
     }
+    out.push_str(text);
+    Ok(())
 }
 
-fn limited_text(value: &Value, limit: Option<usize>, stripped: &mut bool) -> Result<String, Fault> {
-    let text = match value {
-        Value::String(text) => without_nul(text, stripped),
-        Value::Array(_) | Value::Object(_) => {
+fn limited_text(value: &Input<'_>, limit: Option<usize>, out: &mut String, stripped: &mut bool) -> Result<(), Fault> {
+    let start = out.len();
+    match value {
+        Input::Text(text) => without_nul(text, out, stripped),
+        Input::Nested(_) => {
             return Err(Fault::new(format!("{} is no text", shown(value))).advice("Encode it as JSON text."));
         }
         _ => return Err(Fault::new(format!("{} is no text", shown(value))).advice("Write it in quotes.")),
-    };
+    }
+    let written = &out[start..];
     match limit {
-        Some(limit) if text.chars().count() > limit => Err(Fault::new(format!(
+        Some(limit) if written.len() > limit && written.chars().count() > limit => Err(Fault::new(format!(
             "{} has {} characters, and the column holds {limit}",
             shown(value),
-            text.chars().count()
+            written.chars().count()
         ))),
-        _ => Ok(text),
+        _ => Ok(()),
     }
 }
 
-fn bytes(value: &Value) -> Result<String, Fault> {
+fn bytes(value: &Input<'_>, out: &mut String) -> Result<(), Fault> {
     let wrong = || Fault::new(format!("{} is neither base64 nor hex after \\x", shown(value)));
     let text = text(value)?;
+    out.push_str("\\x");
     if let Some(hex) = text.strip_prefix("\\x") {
-        let hex: String = hex.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let start = out.len();
+        out.extend(hex.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| c.to_ascii_lowercase()));
+        let hex = &out[start..];
         return if hex.len().is_multiple_of(2) && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            Ok(format!("\\x{}", hex.to_lowercase()))
+            Ok(())
         } else {
             Err(wrong())
         };
     }
     let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    Ok(format!("\\x{}", hex(&BASE64.decode(compact).map_err(|_| wrong())?)))
+    push_hex(&BASE64.decode(compact).map_err(|_| wrong())?, out);
+    Ok(())
 }
 
 /// The bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    push_hex(bytes, &mut text);
+    text
+}
+
+fn push_hex(bytes: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
+    out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from));
 }
 
 /// A UUID in the form that the server prints, so that every spelling of it is the same key.
-fn uuid(value: &Value) -> Result<String, Fault> {
+fn uuid(value: &Input<'_>, out: &mut String) -> Result<(), Fault> {
     let text = text(value)?.trim();
+    let printed = |(at, b): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => b == b'-',
+        _ => b.is_ascii_digit() || (b'a'..=b'f').contains(&b),
+    };
+    if text.len() == 36 && text.bytes().enumerate().all(printed) {
+        out.push_str(text);
+        return Ok(());
+    }
     let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
     let digits: String = inner.chars().filter(|c| *c != '-').collect::<String>().to_lowercase();
     if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Fault::new(format!("{} is no UUID", shown(value))));
     }
-    Ok(format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]))
+    for (at, part) in [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].iter().enumerate()
+    {
+        out.push_str(if at > 0 { "-" } else { "" });
+        out.push_str(part);
+    }
+    Ok(())
 }
 
-fn time(value: &Value) -> Result<String, Fault> {
+fn time(value: &Input<'_>, out: &mut String) -> Result<(), Fault> {
     let text = text(value)?.trim();
-    let moving = text
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .any(|word| ["now", "today", "tomorrow", "yesterday"].iter().any(|w| word.eq_ignore_ascii_case(w)));
     if text.is_empty() || text.contains('\0') {
         return Err(Fault::new(format!("{} is no date or time", shown(value))));
     }
+    let is_letter = |c: char| c.is_ascii_alphabetic() && !matches!(c, 'T' | 'Z');
+    let moving = text.contains(is_letter)
+        && text
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .any(|word| ["now", "today", "tomorrow", "yesterday"].iter().any(|w| word.eq_ignore_ascii_case(w)));
     if moving {
         return Err(Fault::new(format!("{} means something else every day", shown(value)))
             .advice("Write the date and time themselves."));
     }
-    Ok(text.to_owned())
+    out.push_str(text);
+    Ok(())
 }
 
-fn json(value: &Value, stripped: &mut bool) -> Result<String, Fault> {
-    let Value::String(text) = value else {
-        return Ok(json_without_nul(value, stripped).to_string());
+fn json(value: &Input<'_>, out: &mut String, stripped: &mut bool) -> Result<(), Fault> {
+    let text = match value {
+        Input::Text(text) => text,
+        // Escapes may hide a NUL, or be no characters.
+        Input::Nested(Nested::Raw(text)) if !text.contains("\\u") => {
+            push_compact(text, out);
+            return Ok(());
+        }
+        Input::Nested(nested) => {
+            out.push_str(&json_without_nul(&*parsed(*nested)?, stripped).to_string());
+            return Ok(());
+        }
+        Input::Null => "null",
+        Input::Bool(value) => {
+            out.push_str(if *value { "true" } else { "false" });
+            return Ok(());
+        }
+        Input::Number(number) => {
+            out.push_str(number);
+            return Ok(());
+        }
     };
-    let text = without_nul(text, stripped);
-    let parsed: Value = serde_json::from_str(&text).map_err(|error| {
-        Fault::new(format!("{} is no JSON text: {error}", shown(value)))
-            .advice("Text in a json column is taken as JSON; a JSON string needs its own quotes inside, as JSON encoding gives them.")
-    })?;
+    let start = out.len();
+    without_nul(text, out, stripped);
+    let written = &out[start..];
+    if !written.contains("\\u") {
+        return serde_json::from_str::<IgnoredAny>(written).map(drop).map_err(|error| no_json(value, &error));
+    }
+    let parsed: Value = serde_json::from_str(written).map_err(|error| no_json(value, &error))?;
     let mut inside = false;
     let clean = json_without_nul(&parsed, &mut inside);
-    *stripped |= inside;
-    Ok(if inside { clean.to_string() } else { text })
+    if inside {
+        *stripped = true;
+        out.truncate(start);
+        out.push_str(&clean.to_string());
+    }
+    Ok(())
+}
+
+fn no_json(value: &Input<'_>, error: &serde_json::Error) -> Fault {
+    Fault::new(format!("{} is no JSON text: {error}", shown(value))).advice(
+        "Text in a json column is taken as JSON; a JSON string needs its own quotes inside, as JSON encoding gives them.",
+    )
+}
+
+/// Appends JSON text without the spaces between its parts.
+fn push_compact(text: &str, out: &mut String) {
+    let (mut from, mut in_string, mut escaped) = (0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if byte == b'"' {
+            in_string = true;
+        } else if byte.is_ascii_whitespace() {
+            out.push_str(&text[from..at]);
+            from = at + 1;
+        }
+    }
+    out.push_str(&text[from..]);
 }
 
 fn json_without_nul(value: &Value, stripped: &mut bool) -> Value {
+    let clean = |text: &str, stripped: &mut bool| {
+        let mut out = String::with_capacity(text.len());
+        without_nul(text, &mut out, stripped);
+        out
+    };
     match value {
-        Value::String(text) => Value::String(without_nul(text, stripped)),
+        Value::String(text) => Value::String(clean(text, stripped)),
         Value::Array(items) => items.iter().map(|item| json_without_nul(item, stripped)).collect(),
         Value::Object(map) => map
             .iter()
-            .map(|(key, item)| (without_nul(key, stripped), json_without_nul(item, stripped)))
+            .map(|(key, item)| (clean(key, stripped), json_without_nul(item, stripped)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
         other => other.clone(),
     }
 }
 
-fn vector(value: &Value, dimension: Option<usize>, half: bool) -> Result<String, Fault> {
-    let elements: Vec<String> = match value {
-        Value::Array(items) => items
-            .iter()
-            .map(|item| number(item).ok_or_else(|| Fault::new(format!("{} in the vector is no number", shown(item)))))
-            .collect::<Result<_, _>>()?,
-        Value::String(text) => match text.trim().strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
-            Some(inner) if inner.trim().is_empty() => Vec::new(),
-            Some(inner) => inner.split(',').map(|element| element.trim().to_owned()).collect(),
-            None => return Err(Fault::new(format!("{} is no vector such as [1, 2, 3]", shown(value)))),
+fn vector(value: &Input<'_>, dimension: Option<usize>, half: bool, out: &mut String) -> Result<(), Fault> {
+    let mut elements = Elements { half, count: 0, out };
+    match value {
+        Input::Nested(Nested::Value(Value::Array(items))) => {
+            for item in items {
+                let item = Input::from(item);
+                let number =
+                    number(&item).ok_or_else(|| Fault::new(format!("{} in the vector is no number", shown(&item))))?;
+                elements.push(number)?;
+            }
+        }
+        Input::Nested(Nested::Raw(text)) if text.starts_with('[') => elements.push_all(text, true)?,
+        Input::Text(text) => match text.trim() {
+            list if list.starts_with('[') && list.ends_with(']') && list.len() > 1 => elements.push_all(list, false)?,
+            _ => return Err(Fault::new(format!("{} is no vector such as [1, 2, 3]", shown(value)))),
         },
         _ => return Err(Fault::new(format!("{} is no list of numbers", shown(value)))),
-    };
-    let limit = if half { 65_520.0 } else { f32::INFINITY };
-    for element in &elements {
-        let known = Decimal::parse(element).zip(element.parse::<f32>().ok());
-        if !known.is_some_and(|(number, float)| float.abs() < limit && (float != 0.0 || number.is_zero())) {
-            return Err(Fault::new(format!(
-                "{} in the vector is no number in the range of {}",
-                shortened(element),
-                if half { "halfvec" } else { "vector" }
-            )));
-        }
     }
-    match dimension {
-        Some(dimension) if dimension != elements.len() => {
-            Err(Fault::new(format!("the vector has {} dimensions, and the column holds {dimension}", elements.len())))
+    match (dimension, elements.count) {
+        (Some(dimension), count) if dimension != count => {
+            Err(Fault::new(format!("the vector has {count} dimensions, and the column holds {dimension}")))
         }
-        _ if elements.is_empty() => Err(Fault::new("a vector needs at least one dimension")),
-        _ => Ok(format!("[{}]", elements.join(","))),
+        (_, 0) => Err(Fault::new("a vector needs at least one dimension")),
+        _ => {
+            out.push(']');
+            Ok(())
+        }
     }
 }
 
-fn bits(value: &Value, length: Option<usize>, varying: bool) -> Result<String, Fault> {
+/// The elements of a vector, one after the other.
+struct Elements<'o> {
+    half: bool,
+    count: usize,
+    out: &'o mut String,
+}
+
+impl Elements<'_> {
+    /// Takes a list's text apart. In JSON an element may be a text that holds the number.
+    fn push_all(&mut self, list: &str, json: bool) -> Result<(), Fault> {
+        let inner = list.get(1..list.len() - 1).unwrap_or_default();
+        if inner.trim().is_empty() {
+            return Ok(());
+        }
+        for element in inner.split(',') {
+            let element = element.trim();
+            let quoted = element.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|_| json);
+            self.push(quoted.map_or(element, str::trim))?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, element: &str) -> Result<(), Fault> {
+        let limit = if self.half { 65_520.0 } else { f32::INFINITY };
+        let fits = match element.parse::<f32>() {
+            Ok(float) if float == 0.0 => Decimal::parse(element).is_some_and(|number| number.is_zero()),
+            Ok(float) => float.abs() < limit,
+            Err(_) => false,
+        };
+        if !fits {
+            let name = if self.half { "halfvec" } else { "vector" };
+            return Err(Fault::new(format!(
+                "{} in the vector is no number in the range of {name}",
+                shortened(element)
+            )));
+        }
+        self.out.push(if self.count == 0 { '[' } else { ',' });
+        self.out.push_str(element);
+        self.count += 1;
+        Ok(())
+    }
+}
+
+fn bits(value: &Input<'_>, length: Option<usize>, varying: bool, out: &mut String) -> Result<(), Fault> {
     let text = text(value)?;
     if !text.bytes().all(|b| b == b'0' || b == b'1') {
         return Err(Fault::new(format!("{} is no text of zeros and ones", shown(value))));
@@ -325,36 +517,44 @@ fn bits(value: &Value, length: Option<usize>, varying: bool) -> Result<String, F
         Some(length) if text.len() > length || !varying && text.len() != length => {
             Err(Fault::new(format!("{} has {} bits, and the column holds {length}", shown(value), text.len())))
         }
-        _ => Ok(text.to_owned()),
+        _ => {
+            out.push_str(text);
+            Ok(())
+        }
     }
 }
 
 /// A type that is not known here may be a domain over a number or a boolean.
-fn unknown(value: &Value, stripped: &mut bool) -> Result<String, Fault> {
+fn unknown(value: &Input<'_>, out: &mut String, stripped: &mut bool) -> Result<(), Fault> {
     match value {
-        Value::Bool(value) => Ok(value.to_string()),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::String(text) => Ok(without_nul(text, stripped)),
-        _ => Err(Fault::new(format!("{} is no text", shown(value)))
-            .advice("Cells of such a type are given as the text that Postgres itself prints.")),
+        Input::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Input::Number(number) => out.push_str(number),
+        Input::Text(text) => without_nul(text, out, stripped),
+        Input::Null | Input::Nested(_) => {
+            return Err(Fault::new(format!("{} is no text", shown(value)))
+                .advice("Cells of such a type are given as the text that Postgres itself prints."));
+        }
     }
+    Ok(())
 }
 
-fn without_nul(text: &str, stripped: &mut bool) -> String {
-    if text.contains('\0') {
+fn without_nul(text: &str, out: &mut String, stripped: &mut bool) {
+    if text.as_bytes().contains(&0) {
         *stripped = true;
-        text.replace('\0', "")
+        out.extend(text.chars().filter(|c| *c != '\0'));
     } else {
-        text.to_owned()
+        out.push_str(text);
     }
 }
 
-fn array_literal(text: &str, stripped: &mut bool) -> Result<String, Fault> {
-    let text = without_nul(text.trim(), stripped);
+fn array_literal(text: &str, out: &mut String, stripped: &mut bool) -> Result<(), Fault> {
+    let start = out.len();
+    without_nul(text.trim(), out, stripped);
+    let text = &out[start..];
     if text.ends_with('}') && (text.starts_with('{') || text.starts_with('[')) {
-        Ok(text)
+        Ok(())
     } else {
-        Err(Fault::new(format!("{} is neither a list nor an array such as {{1,2}}", shortened(&text))))
+        Err(Fault::new(format!("{} is neither a list nor an array such as {{1,2}}", shortened(text))))
     }
 }
 
@@ -368,12 +568,16 @@ fn array(base: &Base, items: &[Value], stripped: &mut bool) -> Result<(String, V
         if !nests {
             elements.push(match item {
                 Value::Null => "NULL".to_owned(),
-                _ => quoted_element(&scalar(base, item, stripped)?),
+                _ => {
+                    let mut text = String::new();
+                    scalar(base, &item.into(), &mut text, stripped)?;
+                    quoted_element(&text)
+                }
             });
             continue;
         }
         let Value::Array(items) = item else {
-            return Err(Fault::new(format!("{} stands beside lists in an array", shown(item))));
+            return Err(Fault::new(format!("{} stands beside lists in an array", shown(&item.into()))));
         };
         let (literal, dimensions) = array(base, items, stripped)?;
         if inner.as_ref().is_some_and(|seen| *seen != dimensions) {
@@ -384,7 +588,12 @@ fn array(base: &Base, items: &[Value], stripped: &mut bool) -> Result<(String, V
     }
     let mut dimensions = vec![items.len()];
     dimensions.extend(inner.unwrap_or_default());
-    let literal = if dimensions.contains(&0) { "{}".to_owned() } else { format!("{{{}}}", elements.join(",")) };
+    let delimiter = if let Base::Literal { delimiter } = base { *delimiter } else { ',' };
+    let literal = if dimensions.contains(&0) {
+        "{}".to_owned()
+    } else {
+        format!("{{{}}}", elements.join(delimiter.encode_utf8(&mut [0; 4])))
+    };
     Ok((literal, dimensions))
 }
 
@@ -461,6 +670,7 @@ mod tests {
             ),
             ("text[]", json!("{a,b}"), "{a,b}"),
             ("vector(2)[]", json!([[1, 2], null]), "{\"[1,2]\",NULL}"),
+            ("box[]", json!(["(1,2),(3,4)", null]), "{\"(1,2),(3,4)\";NULL}"),
             ("jsonb[]", json!([[1], {"a": 2}]), "{\"[1]\",\"{\\\"a\\\":2}\"}"),
             ("bigint", Value::Null, "null"),
         ] {

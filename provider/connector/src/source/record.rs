@@ -102,7 +102,7 @@ impl RecordCheck {
         if *schema == Value::Bool(false) {
             return Some(format!("{path} is not allowed by record_schema"));
         }
-        let wrong = |what: String| Some(format!("{path}: {} {what}", shown(value)));
+        let wrong = |what: String| Some(format!("{path}: {} {what}", shown(&value.into())));
         if let Some(types) = schema.get("type") {
             let names: Vec<&str> = match types {
                 Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
@@ -118,7 +118,7 @@ impl RecordCheck {
             return wrong("is none of the allowed values".to_owned());
         }
         if let Some(constant) = schema.get("const").filter(|constant| !same(constant, value)) {
-            return wrong(format!("is not {}", shown(constant)));
+            return wrong(format!("is not {}", shown(&constant.into())));
         }
         for any in ["anyOf", "oneOf"] {
             if let Some(branches) = schema.get(any).and_then(Value::as_array) {

@@ -17,7 +17,7 @@ use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
 use crate::pg_type::PgType;
-use crate::rows::{self, Declared, Ledger, Owned, RowChange, RowOutcome};
+use crate::rows::{self, Counted, Declared, Ledger, Owned, RowChange, RowOutcome};
 use crate::spec::ColumnSpec;
 
 /// See [`super::apply`].
@@ -97,6 +97,9 @@ async fn once(
     }
     let mut run = Run { transaction: &transaction, change, script, doing: &doing, rows: None, dropped: HashSet::new() };
     let mut warnings = Vec::new();
+    if change.force_destroy && script.may_lose() {
+        run.losses(live.as_ref(), &mut warnings).await?;
+    }
     for action in &script.actions {
         run.action(action, live.as_ref(), &mut warnings).await?;
     }
@@ -118,7 +121,7 @@ async fn once(
         known => known,
     };
     transaction.commit().await.map_err(|error| Error::postgres(&*doing, &error))?;
-    warnings.extend(adopted(change, &rows));
+    warnings.extend(remarks(change, &rows));
     Ok(Applied { observed, rows_digest, ledger, rows, warnings })
 }
 
@@ -164,20 +167,10 @@ impl Run<'_, '_> {
             Kind::Shared(_) => Ok(()),
             Kind::Lock => {
                 self.statement(action).await?;
-                let Some(live) = live else { return Ok(()) };
-                loss::see_all(self.transaction, self.doing).await?;
-                let (errors, lost) =
-                    veto::lost_columns(self.transaction, self.change, self.script, live, false).await?;
-                warnings.extend(lost);
-                errors.into_iter().next().map_or(Ok(()), Err)
+                self.losses(live, warnings).await
             }
-            Kind::Retype(columns) => match self.attempt(action).await {
-                Err(error) if is_about_data(&error) => match live {
-                    Some(live) => {
-                        Err(probe::misfit(self.transaction, &self.change.desired, live, columns, error).await)
-                    }
-                    None => Err(error),
-                },
+            Kind::Retype(_) => match self.attempt(action).await {
+                Err(error) if is_about_data(&error) => Err(self.misfit(live, error).await),
                 result => result,
             },
             Kind::NotNull(_) => match self.attempt(action).await {
@@ -208,6 +201,39 @@ impl Run<'_, '_> {
             }),
             Kind::Rows => self.rows().await,
             _ => self.statement(action).await,
+        }
+    }
+
+    /// Looks whether something is lost that is not ours.
+    async fn losses(&self, live: Option<&ObservedTable>, warnings: &mut Vec<Warning>) -> Result<(), Error> {
+        let Some(live) = live else { return Ok(()) };
+        let failed = |error| Error::postgres(self.doing, &error);
+        loss::see_all(self.transaction, self.doing).await?;
+        self.transaction.batch_execute("savepoint terraform_pg").await.map_err(failed)?;
+        match veto::losses(self.transaction, self.change, self.script, live, false).await {
+            Ok((errors, lost)) => {
+                warnings.extend(lost);
+                errors.into_iter().next().map_or(Ok(()), Err)
+            }
+            Err(error) if is_about_data(&error) => {
+                self.transaction.batch_execute("rollback to savepoint terraform_pg").await.map_err(failed)?;
+                Err(self.misfit(Some(live), error).await)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names the row whose value does not fit a new type.
+    async fn misfit(&self, live: Option<&ObservedTable>, error: Error) -> Error {
+        let retypes = self.script.actions.iter().find_map(|action| match &action.kind {
+            Kind::Retype(columns) => Some(columns),
+            _ => None,
+        });
+        match (live, retypes) {
+            (Some(live), Some(columns)) => {
+                probe::misfit(self.transaction, &self.change.desired, live, columns, error).await
+            }
+            _ => error,
         }
     }
 
@@ -287,22 +313,38 @@ async fn known_types(transaction: &Transaction<'_>, change: &TableChange, doing:
     Ok(())
 }
 
-/// Rows that were there, were the same and count as ours from now on.
-fn adopted(change: &TableChange, rows: &RowOutcome) -> Option<Warning> {
-    if rows.adopted == 0 {
-        return None;
-    }
-    let mut named: Vec<String> = rows.adopted_keys.iter().map(|key| format!("({key})")).collect();
-    if rows.adopted > named.len() as u64 {
-        named.push(format!("{} more", rows.adopted - named.len() as u64));
-    }
-    Some(Warning {
-        summary: "Rows were there already",
-        detail: format!(
-            "{} held these rows exactly as they are declared. They count as declared here from now on, so they are \
-             deleted when they are no longer declared: {}.",
-            change.desired.name,
-            named.join(", ")
+/// What the user should know of the rows that were written.
+fn remarks(change: &TableChange, rows: &RowOutcome) -> Vec<Warning> {
+    let name = &change.desired.name;
+    let mut warnings = Vec::new();
+    let mut remark = |rows: &Counted, summary: &'static str, what: String| {
+        if rows.count > 0 {
+            warnings.push(Warning { summary, detail: format!("{what}: {}.", rows.named()) });
+        }
+    };
+    remark(
+        &rows.adopted,
+        "Rows were there already",
+        format!(
+            "{name} held these rows exactly as they are declared. They count as declared here from now on, so they are \
+             deleted when they are no longer declared"
         ),
-    })
+    );
+    remark(
+        &rows.altered,
+        "Rows are not as they are declared",
+        format!(
+            "A trigger, a rule or a cascading reference of {name} changed these rows after they were written. They are \
+             left as they are now, and written again whenever rows of the table change"
+        ),
+    );
+    remark(
+        &rows.kept,
+        "Rows were not deleted",
+        format!(
+            "A trigger or a rule of {name} kept these rows, which are no longer declared, from being deleted. They do not \
+             count as declared here any more"
+        ),
+    );
+    warnings
 }

@@ -1,8 +1,9 @@
 //! What changing a column's type from one type to another means.
 //!
 //! **Invariant:** the pair of types decides, never the data; a value that does not fit makes the server refuse, it is
-//! never cut off.
+//! never cut off. Which values fit and would be others all the same, [`super::kept`] says.
 
+use super::kept::{self, Rule};
 use crate::pg_type::PgType;
 
 /// What a change of type takes.
@@ -39,20 +40,13 @@ const CASTS: &str = " bit>int4 bit>int8 bit>varbit bool>int4 box>circle box>lseg
 const STORED_ALIKE: &str = " bit>varbit cidr>inet int4>oid oid>int4 text>bpchar text>varchar varchar>bpchar \
     varchar>text xml>bpchar xml>text xml>varchar ";
 
-/// The pairs whose values may lose digits or parts.
-const LOSSY: &str = " float4>int2 float4>int4 float4>int8 float8>float4 float8>int2 float8>int4 float8>int8 \
-    float4>numeric float8>numeric int4>float4 int8>bit int8>float4 int8>float8 int4>bit inet>cidr interval>time \
-    json>jsonb numeric>float4 numeric>float8 numeric>int2 numeric>int4 numeric>int8 numeric>money timestamp>date \
-    timestamp>time timestamptz>date timestamptz>time timestamptz>timetz timetz>time circle>point box>point lseg>point \
-    polygon>point polygon>box polygon>circle circle>box box>circle vector>halfvec sparsevec>halfvec int4>bool text>name \
-    varchar>name bpchar>name int4>char ";
-
 /// Decides.
 pub(super) fn retype(from: &PgType, to: &PgType) -> Retype {
     if dimension_changes(from, to) || !has_cast(from, to) {
         return Retype::Impossible;
     }
-    Retype::Convert { using: using(from, to), rewrites: rewrites(from, to), loses: loses(from, to) }
+    let loses = matches!(kept::rule(from, to), Rule::Loses(_));
+    Retype::Convert { using: using(from, to), rewrites: rewrites(from, to), loses }
 }
 
 /// Whether it is a type that strings are read from and written to.
@@ -129,32 +123,6 @@ fn rewrites(from: &PgType, to: &PgType) -> bool {
     }
 }
 
-fn loses(from: &PgType, to: &PgType) -> bool {
-    if from.name() != to.name() {
-        return listed(LOSSY, from, to) || scale_shrinks(from, to);
-    }
-    let (old, new) = (from.numbers(), to.numbers());
-    match (from.name(), old.as_slice(), new.as_slice()) {
-        ("time" | "timetz" | "timestamp" | "timestamptz" | "interval", [Some(a)], [Some(b)]) => b < a,
-        ("time" | "timetz" | "timestamp" | "timestamptz", [], [Some(b)]) => *b < 6,
-        ("interval", [], [Some(b)]) if *b < 6 => true,
-        ("interval", ..) => to.fields().is_some() && from.fields() != to.fields(),
-        ("numeric", ..) => scale_shrinks(from, to),
-        _ => false,
-    }
-}
-
-fn scale_shrinks(from: &PgType, to: &PgType) -> bool {
-    if to.name() != "numeric" || matches!(from.name(), "int2" | "int4" | "int8" | "money" | "oid") {
-        return false;
-    }
-    match (from.name() == "numeric", from.numbers().as_slice(), to.numbers().as_slice()) {
-        (true, [_, Some(old)], [_, Some(new)]) => new < old,
-        (_, _, [_, Some(_)]) => !is_text(from.name()),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,8 +167,8 @@ mod tests {
             ("text", "text[]", "text[]", true, false),
             ("text", "vector(3)", "vector", true, false),
             ("vector(3)", "text", "text", true, false),
-            ("mood", "bigint", "bigint", true, false),
-            ("bigint", "app.mood", "app.mood", true, false),
+            ("mood", "bigint", "bigint", true, true),
+            ("bigint", "app.mood", "app.mood", true, true),
             ("text", "geometry(Point,4326)", "geometry(Point,4326)", true, false),
             ("varchar(3)", "varchar(5)", "", false, false),
             ("varchar(5)", "varchar(3)", "", true, false),
@@ -255,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_lists_name_known_types() {
-        for list in [CASTS, STORED_ALIKE, LOSSY] {
+        for list in [CASTS, STORED_ALIKE] {
             for pair in list.split_whitespace() {
                 let (from, to) = pair.split_once('>').unwrap();
                 for name in [from, to] {

@@ -5,9 +5,11 @@
 
 use super::TableChange;
 use super::casts::{self, Retype};
+use super::kept::{self, Unkept};
 use crate::catalog::{NotNullCheck, ObservedColumn, ObservedTable};
 use crate::error::{Blame, Error};
 use crate::expression;
+use crate::name::quote_ident;
 use crate::pg_type::PgType;
 use crate::spec::{ColumnSpec, ManagedBy, TableSpec};
 
@@ -48,6 +50,8 @@ pub(super) struct Retyped<'a> {
     pub(super) rewrites: bool,
     /// Whether values may lose digits or parts.
     pub(super) loses: bool,
+    /// Which values would be others, where the pair of types makes that possible.
+    pub(super) unkept: Option<Unkept>,
     /// Whether its default has to make way, since it is ours and may not fit the new type.
     pub(super) drops_default: bool,
 }
@@ -137,9 +141,10 @@ impl<'a> Diff<'a> {
             }
             match decide(change, column, live) {
                 Ok(Retype::Convert { using, rewrites, loses }) => {
+                    let unkept = unkept(column, live, using.as_deref());
                     let managed = column.default.is_some() || prior.is_some_and(|p| p.default.is_some());
                     let drops_default = managed && live.default.is_some();
-                    self.retyped.push(Retyped { column, using, rewrites, loses, drops_default });
+                    self.retyped.push(Retyped { column, using, rewrites, loses, unkept, drops_default });
                     retyped = true;
                 }
                 Ok(Retype::Impossible) => {
@@ -226,7 +231,7 @@ fn decide(change: &TableChange, column: &ColumnSpec, live: &ObservedColumn) -> R
     }
     let to = PgType::parse(&column.type_name).map_err(|fault| refuse(fault.message))?;
     let Ok(from) = PgType::parse(&live.type_name) else {
-        return Ok(Retype::Convert { using: Some(to.to_string()), rewrites: true, loses: false });
+        return Ok(Retype::Convert { using: Some(to.to_string()), rewrites: true, loses: true });
     };
     match casts::retype(&from, &to) {
         Retype::Impossible if !change.force_destroy => {
@@ -241,6 +246,16 @@ fn decide(change: &TableChange, column: &ColumnSpec, live: &ObservedColumn) -> R
             ))
         }
         decided => Ok(decided),
+    }
+}
+
+/// Which values of a column would be others after the change of its type.
+fn unkept(column: &ColumnSpec, live: &ObservedColumn, using: Option<&str>) -> Option<Unkept> {
+    let to = PgType::parse(&column.type_name).ok()?;
+    let value = format!("t.{}", quote_ident(&column.name));
+    match PgType::parse(&live.type_name) {
+        Ok(from) => kept::unkept(&column.name, &value, &from, &to, using),
+        Err(_) => Some(kept::of_unknown(&column.name, &value, &live.type_name, &to)),
     }
 }
 

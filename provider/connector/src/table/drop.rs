@@ -10,7 +10,27 @@ use crate::database::{Database, Scope, Session, TableLock};
 use crate::error::Error;
 use crate::rows::{self, Owned, RowChange};
 use crate::spec::ManagedBy;
-use crate::step::Step;
+use crate::step::{Hazard, Step};
+
+/// See [`super::plan_drop`].
+pub(super) fn steps(drop: &TableDrop) -> Vec<Step> {
+    let table = &drop.declared;
+    if table.managed_by == ManagedBy::User {
+        return rows::steps(&rows_only(drop));
+    }
+    vec![render::lock_table(&table.name), render::drop_table(&table.name)]
+}
+
+/// What becomes of a table that stays: it is emptied of our rows.
+fn rows_only(drop: &TableDrop) -> RowChange<'_> {
+    RowChange {
+        table: &drop.declared,
+        owned: drop.owned.as_ref(),
+        declared: None,
+        force: drop.force_destroy,
+        server_digest: None,
+    }
+}
 
 /// See [`super::drop`].
 pub(super) async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Error> {
@@ -54,13 +74,14 @@ async fn once(
     }
     let mut warnings = Vec::new();
     if ours_only {
-        let owned = drop.owned.as_ref();
-        let change = RowChange { table, owned, declared: None, force: drop.force_destroy, server_digest: None };
-        rows::reconcile(&transaction, &change).await?;
+        rows::reconcile(&transaction, &rows_only(drop)).await?;
     } else {
-        run(&transaction, &doing, render::lock_table(&table.name)).await?;
-        warnings = veto::before_drop(&transaction, drop, &live).await?;
-        run(&transaction, &doing, render::drop_table(&table.name)).await?;
+        for step in steps(drop) {
+            if step.hazards.contains(&Hazard::DestroysData) {
+                warnings = veto::before_drop(&transaction, drop, &live).await?;
+            }
+            run(&transaction, &doing, step).await?;
+        }
         if let Some(ledger) = ledger {
             rows::ledger::discard(&transaction, &table.name, ledger).await?;
         }

@@ -10,7 +10,10 @@ use super::script::{Kind, Script};
 use crate::catalog::ObservedTable;
 use crate::name::TableName;
 use crate::sql_text::mask_literals;
-use crate::step::{Hazard, Lock, Step};
+use crate::step::{Hazard, Lock};
+
+/// A table of fewer bytes is read within a moment.
+const LONG: i64 = 8 << 20;
 
 /// How big a table is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +49,7 @@ pub(super) fn warnings(script: &Script<'_>, name: &TableName, size: Size) -> Vec
         return Vec::new();
     }
     let mut warnings = Vec::new();
+    let rewrites = script.actions.iter().any(|action| action.step.hazards.contains(&Hazard::RewritesTable));
     for action in &script.actions {
         let step = &action.step;
         let has = |hazard| step.hazards.contains(&hazard);
@@ -56,32 +60,36 @@ pub(super) fn warnings(script: &Script<'_>, name: &TableName, size: Size) -> Vec
                 summary: "The table is rewritten",
                 detail: what("nobody can read or write the table until all of it and its indexes are written again."),
             });
+        } else if has(Hazard::BlocksWrites) && action.kind == Kind::Rows {
+            warnings.push(Warning {
+                summary: "Writers wait while rows are written",
+                detail: what("nobody can write to the table until the declared rows are compared and written."),
+            });
         } else if has(Hazard::BlocksWrites) {
             warnings.push(Warning {
                 summary: "An index is rebuilt under a lock",
                 detail: what("nobody can write to the table until the index is built, nor read it before the commit."),
             });
-        } else if has(Hazard::ScansTable) && blocks_readers(step) {
+        } else if has(Hazard::ScansTable)
+            && step.lock == Lock::AccessExclusive
+            && size.takes_long()
+            && !(action.kind == Kind::Lock && rewrites)
+        {
             warnings.push(Warning {
                 summary: "The table is scanned under a lock",
                 detail: what("nobody can read or write the table until all of it is read."),
-            });
-        }
-        if matches!(action.kind, Kind::Retype(_)) && has(Hazard::DestroysData) {
-            warnings.push(Warning {
-                summary: "Values may lose digits or parts",
-                detail: what("the new type does not hold all that the old one does."),
             });
         }
     }
     warnings
 }
 
-fn blocks_readers(step: &Step) -> bool {
-    step.lock == Lock::AccessExclusive
-}
-
 impl Size {
+    /// Whether reading all of it takes longer than anybody would wait for a lock anyway.
+    fn takes_long(self) -> bool {
+        self.bytes >= LONG
+    }
+
     fn shown(self) -> String {
         let bytes = bytes_shown(self.bytes);
         match self.rows {

@@ -8,12 +8,13 @@ use std::borrow::Cow;
 
 use tokio_postgres::Transaction;
 
+use super::kept::Unkept;
 use crate::catalog::ObservedTable;
 use crate::error::Error;
 use crate::expression;
 use crate::name::quote_ident;
 use crate::pg_type::PgType;
-use crate::rows::{self, DeclaredRows, Owned, RowGroup};
+use crate::rows::{self, DeclaredRows, Others, Owned, RowGroup};
 use crate::spec::TableSpec;
 use crate::sql_text::{Kind, lex};
 
@@ -64,17 +65,44 @@ pub(super) async fn of_column(
     column: &str,
     owned: Option<&Owned>,
 ) -> Result<u64, Error> {
-    let Some(owned) = owned else { return rows::count_others(transaction, declared, None, &holds(column)).await };
-    let naming = naming(owned, column);
-    let count = async |owned: Option<&Owned>, condition: &str| {
-        rows::count_others(transaction, declared, owned, condition).await
+    Ok(of_cells(transaction, declared, column, owned, &holds(column), &[]).await?.count)
+}
+
+/// The rows whose value in the column would be another and is not ours, with the first one's key, its value and what would
+/// become of it.
+pub(super) async fn of_values(
+    transaction: &Transaction<'_>,
+    declared: &TableSpec,
+    unkept: &Unkept,
+    owned: Option<&Owned>,
+) -> Result<Others, Error> {
+    let value = format!("t.{}::text", quote_ident(&unkept.column));
+    let shown = [value.as_str(), unkept.becomes.as_str()];
+    of_cells(transaction, declared, &unkept.column, owned, &unkept.condition, &shown).await
+}
+
+/// The rows whose cell in the column fulfils a condition and is not ours.
+async fn of_cells(
+    transaction: &Transaction<'_>,
+    declared: &TableSpec,
+    column: &str,
+    owned: Option<&Owned>,
+    condition: &str,
+    shown: &[&str],
+) -> Result<Others, Error> {
+    let find = async |owned: Option<&Owned>, condition: &str| {
+        rows::find_others(transaction, declared, owned, condition, shown).await
     };
+    let Some(owned) = owned else { return find(None, condition).await };
+    let naming = naming(owned, column);
     match (naming.as_deref(), Filled::of(declared, column)) {
-        (naming, Filled::No) => count(naming, &holds(column)).await,
-        (_, Filled::Anyhow) => count(Some(owned), &holds(column)).await,
+        (naming, Filled::No) => find(naming, condition).await,
+        (_, Filled::Anyhow) => find(Some(owned), condition).await,
         (naming, Filled::With(default)) => {
-            let other = count(naming, &format!("{} and not ({default})", holds(column))).await?;
-            Ok(other + count(Some(owned), &default).await?)
+            let other = find(naming, &format!("{condition} and not ({default})")).await?;
+            let filled = find(Some(owned), &format!("{condition} and {default}")).await?;
+            let first = if other.count > 0 { other.first } else { filled.first };
+            Ok(Others { count: other.count + filled.count, first })
         }
     }
 }

@@ -13,9 +13,11 @@ mod drop;
 mod explain;
 mod fellows;
 mod hazards;
+mod kept;
 mod loss;
 mod online;
 mod probe;
+mod read;
 mod render;
 mod script;
 mod shared;
@@ -119,6 +121,11 @@ pub fn plan(change: &TableChange) -> TablePlan {
     }
 }
 
+/// Decides what a drop takes: every statement, in order. Pure.
+pub fn plan_drop(drop: &TableDrop) -> Vec<Step> {
+    drop::steps(drop)
+}
+
 /// Asks the live database, at plan time, whether it forbids the change; about this table only. Its warnings come in
 /// addition to those of the plan: the hazards of the steps with the size of the table that they hit, and what is lost.
 pub async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
@@ -161,7 +168,7 @@ pub struct Seen {
 
 /// Reads a table and what is to be known of our rows in it.
 pub async fn read(database: &Database, scope: &Scope, name: &TableName, look: Look<'_>) -> Result<Option<Seen>, Error> {
-    veto::read(database, scope, name, look).await
+    read::read(database, scope, name, look).await
 }
 
 /// Makes the change: all of it or nothing. `digest_rows` says whether to take the server's digest of our rows.

@@ -14,6 +14,10 @@ use crate::spec::TableSpec;
 
 use super::loss::rows_shown;
 
+/// For values that do not fit a new type.
+pub(super) const NO_FIT: &str =
+    "Nothing was changed. Correct the rows that do not fit, or add a column of the new type under another name.";
+
 /// Finds the first row whose value cannot be converted. For each column: its name, the type that values are cast to if
 /// any, and the column's new type.
 pub(super) async fn misfit(
@@ -29,10 +33,11 @@ pub(super) async fn misfit(
             continue;
         };
         return error
-            .because(format!("the row {row} holds {:?} in column {name}, which does not fit {to}: {fault}", shortened(&value)))
-            .advice(
-                "Nothing was changed. Correct the rows that do not fit, or add a column of the new type under another name.",
-            )
+            .because(format!(
+                "the row {row} holds {:?} in column {name}, which does not fit {to}: {fault}",
+                shortened(&value)
+            ))
+            .advice(NO_FIT)
             .blame(Blame::Column(name.clone(), Some("type")));
     }
     error

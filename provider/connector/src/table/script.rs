@@ -3,6 +3,7 @@
 //! **Invariant:** pure. Plan and apply both get their statements here, so they cannot differ.
 
 use super::diff::{Diff, diff};
+use super::kept::Unkept;
 use super::render::{self, Origin};
 use super::{TableChange, Warning};
 use crate::catalog::{DependentIndex, NotNullCheck, ObservedTable};
@@ -16,6 +17,9 @@ use crate::step::{Hazard, Lock, Step};
 pub(super) const METHOD_FIRST: &str = "Set method = \"hnsw\" on it in an apply of its own first. Or do both in one: set \
     `lifecycle { replace_triggered_by = [...] }` on the index and name this table's column in the list, so that it goes \
     before the column is changed and is built after it.";
+
+/// Fewer rows are compared and written within a moment.
+const MANY_ROWS: u64 = 10_000;
 
 /// What a change takes.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +36,8 @@ pub(super) struct Script<'a> {
     pub(super) online: bool,
     /// The columns whose data is lost.
     pub(super) lost: Vec<&'a str>,
+    /// Which values a change of type would not keep.
+    pub(super) unkept: Vec<Unkept>,
     /// The columns that may no longer be null, and whether they are new.
     pub(super) not_null: Vec<(&'a str, bool)>,
 }
@@ -127,12 +133,13 @@ impl<'a> Script<'a> {
 
     fn alter(change: &'a TableChange, observed: &'a ObservedTable) -> Self {
         let diff = diff(change, observed);
-        if !diff.refusals.is_empty() {
-            return Self { refusals: diff.refusals, ..Self::default() };
-        }
         if !diff.replace.is_empty() {
+            // A new table has its columns from the start, so what could not be changed in the old one does not matter.
             let created = Self::create(change);
             return Self { replace: diff.replace, ..created };
+        }
+        if !diff.refusals.is_empty() {
+            return Self { refusals: diff.refusals, ..Self::default() };
         }
         let mut this = Self::default();
         let prior = change.prior.as_ref();
@@ -168,8 +175,10 @@ impl<'a> Script<'a> {
         }
         self.lost = diff.dropped.iter().map(|c| c.name.as_str()).collect();
         self.lost.extend(diff.recreated.iter().map(|c| c.name.as_str()));
-        if !self.lost.is_empty() {
-            self.push(Kind::Lock, render::lock_table(table));
+        self.unkept = diff.retyped.iter().filter_map(|r| r.unkept.clone()).collect();
+        if self.may_lose() && !change.force_destroy {
+            // With consent it is only told what is lost, and nobody has to wait for that.
+            self.push(Kind::Lock, render::lock_table(table).hazard(Hazard::ScansTable));
         }
         let (helpful, stray): (Vec<&NotNullCheck>, Vec<&NotNullCheck>) =
             diff.leftovers.iter().partition(|check| diff.not_null.contains(&check.column.as_str()));
@@ -243,6 +252,11 @@ impl<'a> Script<'a> {
         }
     }
 
+    /// Whether it depends on what the table holds if something is lost.
+    pub(super) fn may_lose(&self) -> bool {
+        !self.lost.is_empty() || !self.unkept.is_empty()
+    }
+
     fn extension<'c>(&mut self, change: &TableChange, mut columns: impl Iterator<Item = &'c ColumnSpec>) {
         if change.create_vector_extension && columns.any(|column| is_pgvector(&column.type_name)) {
             self.push(Kind::Shared(SharedObject::Extension), render::create_extension());
@@ -266,8 +280,11 @@ impl<'a> Script<'a> {
             force: change.force_destroy,
             server_digest: None,
         };
-        for step in rows::steps(&rows) {
-            self.push(Kind::Rows, step);
+        let count = change.rows.as_ref().map_or(0, Declared::count).max(owned.map_or(0, Owned::count));
+        for (at, step) in rows::steps(&rows).into_iter().enumerate() {
+            // The first keeps writers out until the last is done.
+            let long = at == 0 && count > MANY_ROWS && change.observed.is_some();
+            self.push(Kind::Rows, if long { step.hazard(Hazard::BlocksWrites) } else { step });
         }
     }
 

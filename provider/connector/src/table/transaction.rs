@@ -25,21 +25,29 @@ pub(super) async fn begin<'s>(
     doing: &str,
 ) -> Result<Transaction<'s>, Error> {
     let transaction = session.begin_locked(lock).await?;
+    find_types(&transaction, lock.table(), doing).await?;
+    // A number that is cast to text keeps all its digits, whatever the role is set to.
+    let mut settings = vec![("extra_float_digits", "1".to_owned())];
+    if database.settings().lock_timeout.is_none() {
+        settings.push(("lock_timeout", format!("{}ms", LOCK_TIMEOUT.as_millis())));
+    }
+    let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    pinned::pin(&transaction, &settings).await.map_err(|error| Error::postgres(doing, &error))?;
+    Ok(transaction)
+}
+
+/// Sets where the rest of the transaction looks for types and operator classes.
+pub(super) async fn find_types(transaction: &Transaction<'_>, table: &TableName, doing: &str) -> Result<(), Error> {
     let failed = |error| Error::postgres(doing, &error);
-    let mut path = vec![lock.table().schema.clone(), "public".to_owned()];
-    path.extend(catalog::extension_schemas(&transaction).await.map_err(failed)?);
+    let mut path = vec![table.schema.clone(), "public".to_owned()];
+    path.extend(catalog::extension_schemas(transaction).await.map_err(failed)?);
     let row =
         transaction.query_typed_one("select pg_catalog.current_schemas(false)::text[]", &[]).await.map_err(failed)?;
     path.extend(row.try_get::<_, Vec<String>>(0).map_err(failed)?);
     let mut seen = std::collections::HashSet::new();
     path.retain(|schema| seen.insert(schema.clone()));
-    let mut settings = vec![("search_path", quote_idents(path))];
-    if database.settings().lock_timeout.is_none() {
-        settings.push(("lock_timeout", format!("{}ms", LOCK_TIMEOUT.as_millis())));
-    }
-    let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    pinned::pin(&transaction, &settings).await.map_err(failed)?;
-    Ok(transaction)
+    pinned::pin(transaction, &[("search_path", quote_idents(path).as_str())]).await.map_err(failed)?;
+    Ok(())
 }
 
 /// Reads one table.

@@ -5,10 +5,11 @@
 use tokio_postgres::Transaction;
 
 use super::diff::mismatches;
+use super::kept::Unkept;
 use super::loss::{self, Loss, rows_shown};
 use super::script::{Kind, Script};
-use super::transaction::observe;
-use super::{Look, Seen, TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
+use super::transaction::{self, observe};
+use super::{TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
 use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope, Session};
 use crate::error::{Blame, Error};
@@ -18,6 +19,9 @@ use crate::spec::{ManagedBy, TableSpec};
 
 const CONSENT: &str =
     "Set force_destroy = true to consent to the loss; or declare the data here, or save it elsewhere first.";
+
+const CONSENT_TO_TYPE: &str = "Set force_destroy = true to consent to that; or correct these rows first, or add a column of \
+    the new type under another name.";
 
 const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
     the data here, or save it elsewhere first.";
@@ -81,7 +85,7 @@ async fn before_change(
     explain: &(dyn Fn(Error) -> Vec<Error> + Sync),
 ) -> Result<Vec<Warning>, Vec<Error>> {
     let desired = &change.desired;
-    let removed = removed_rows(transaction, change, script, live).await.map_err(explain)?;
+    let removed = changed_rows(transaction, change, script, live).await.map_err(explain)?;
     if desired.managed_by == ManagedBy::User {
         return Ok(removed);
     }
@@ -93,7 +97,7 @@ async fn before_change(
         let loss = loss::of_table(transaction, declared, live, owned).await.map_err(explain)?;
         return consent(&format!("replace table {}", desired.name), &loss, change.force_destroy).map_err(|e| vec![e]);
     }
-    let (mut errors, mut warnings) = lost_columns(transaction, change, script, live, true).await.map_err(explain)?;
+    let (mut errors, mut warnings) = losses(transaction, change, script, live, true).await.map_err(explain)?;
     for (column, new) in &script.not_null {
         let count = nulls(transaction, change, live, column, *new).await.map_err(explain)?;
         if count > 0 {
@@ -116,8 +120,8 @@ async fn before_change(
     Ok(warnings)
 }
 
-/// Rows that a file no longer has do not show in the plan otherwise.
-async fn removed_rows(
+/// What becomes of the rows of a file does not show in the plan otherwise.
+async fn changed_rows(
     transaction: &Transaction<'_>,
     change: &TableChange,
     script: &Script<'_>,
@@ -136,37 +140,39 @@ async fn removed_rows(
         server_digest: None,
     };
     let counted = rows::counts(transaction, &rows).await?;
-    Ok(counted
-        .filter(|counts| counts.deleted > 0)
-        .map(|counts| deleted(&change.desired.name, &counts))
-        .into_iter()
-        .collect())
+    Ok(counted.and_then(|counts| row_changes(&change.desired.name, &counts)).into_iter().collect())
 }
 
-fn deleted(name: &TableName, counts: &rows::RowCounts) -> Warning {
-    let also = match (counts.inserted, counts.updated) {
-        (Some(inserted), Some(updated)) => {
-            format!(" {} inserted and {} updated.", is_or_are(inserted), is_or_are(updated))
-        }
-        _ => String::new(),
-    };
-    Warning {
+fn row_changes(name: &TableName, counts: &rows::RowCounts) -> Option<Warning> {
+    let other: Vec<(u64, &str)> = [(counts.inserted, "inserted"), (counts.updated, "updated")]
+        .into_iter()
+        .filter_map(|(count, verb)| Some((count?, verb)))
+        .collect();
+    if counts.deleted == 0 {
+        let said: Vec<String> =
+            other.iter().filter(|(count, _)| *count > 0).map(|(n, verb)| becomes(*n, verb)).collect();
+        let detail = format!("In {name}, {}.", said.join(" and "));
+        return (!said.is_empty()).then_some(Warning { summary: "Rows of the file are written", detail });
+    }
+    let is = if counts.deleted == 1 { "is" } else { "are" };
+    let said: Vec<String> = other.iter().map(|(count, verb)| becomes(*count, verb)).collect();
+    let also = if said.is_empty() { String::new() } else { format!(" {}.", said.join(" and ")) };
+    Some(Warning {
         summary: "Declared rows are deleted",
         detail: format!(
-            "{} that came from rows_file and {} no longer declared {} deleted from {name}.{also}",
-            rows_shown(counts.deleted),
-            if counts.deleted == 1 { "is" } else { "are" },
-            if counts.deleted == 1 { "is" } else { "are" },
+            "{} that came from rows_file and {is} no longer declared {is} deleted from {name}.{also}",
+            rows_shown(counts.deleted)
         ),
-    }
+    })
 }
 
-fn is_or_are(count: u64) -> String {
-    format!("{} {}", rows_shown(count), if count == 1 { "is" } else { "are" })
+fn becomes(count: u64, verb: &str) -> String {
+    format!("{} {} {verb}", rows_shown(count), if count == 1 { "is" } else { "are" })
 }
 
-/// Data in columns that are dropped, and what stands on them: errors, or with consent warnings.
-pub(super) async fn lost_columns(
+/// Data in columns that are dropped, what stands on them, and values that a new type would change: errors, or with consent
+/// warnings.
+pub(super) async fn losses(
     transaction: &Transaction<'_>,
     change: &TableChange,
     script: &Script<'_>,
@@ -174,26 +180,44 @@ pub(super) async fn lost_columns(
     planning: bool,
 ) -> Result<(Vec<Error>, Vec<Warning>), Error> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    if !script.may_lose() {
+        return Ok((errors, warnings));
+    }
     let declared = change.prior.as_ref().unwrap_or(&change.desired);
     let keyed = TableSpec { primary_key: change.desired.primary_key.clone(), ..declared.clone() };
     let owned = rows::believed(transaction, &change.desired.name, live.oid, change.owned.as_ref()).await?;
+    let mut say = |message: String, advice: &str, blame: Blame| {
+        if change.force_destroy {
+            let detail = format!("In {}, {message}.", change.desired.name);
+            warnings.push(Warning { summary: "Data is destroyed", detail });
+        } else {
+            errors.push(Error::new(doing(change), message).advice(advice).blame(blame));
+        }
+    };
     for name in &script.lost {
         if live.column(name).is_none() {
             continue;
         }
         let count = loss::of_column(transaction, &keyed, name, owned).await?;
-        if count == 0 {
+        if count > 0 {
+            let what = format!(
+                "column {name} holds data in {} that is not declared here, and that is lost with the column",
+                rows_shown(count)
+            );
+            say(what, CONSENT, Blame::Attribute("columns"));
+        }
+    }
+    transaction::find_types(transaction, &change.desired.name, &doing(change)).await?;
+    for unkept in &script.unkept {
+        // What is another type by now is found by the comparison with the plan.
+        if live.column(&unkept.column).is_none_or(|column| !unkept.is_from(&column.type_name)) {
             continue;
         }
-        let what = format!("column {name} holds data in {} that is not declared here", rows_shown(count));
-        if change.force_destroy {
-            warnings.push(Warning {
-                summary: "Data is destroyed",
-                detail: format!("In {}, {what}. It is lost with the column.", change.desired.name),
-            });
-        } else {
-            let message = format!("{what}, and would be lost with the column");
-            errors.push(Error::new(doing(change), message).advice(CONSENT).blame(Blame::Attribute("columns")));
+        let found = loss::of_values(transaction, &keyed, unkept, owned).await;
+        let found = found.map_err(|error| if planning { misfit(change, unkept, error) } else { error })?;
+        if found.count > 0 {
+            let blame = Blame::Column(unkept.column.clone(), Some("type"));
+            say(unkept.said(&keyed.primary_key, &found), CONSENT_TO_TYPE, blame);
         }
     }
     let (also, more) =
@@ -202,6 +226,17 @@ pub(super) async fn lost_columns(
     errors.extend(also);
     warnings.extend(more);
     Ok((errors, warnings))
+}
+
+/// A value that does not even fit the new type ended the search for values that would be others.
+fn misfit(change: &TableChange, unkept: &Unkept, error: Error) -> Error {
+    if !error.sqlstate().is_some_and(|state| state.starts_with("22")) {
+        return error;
+    }
+    let (Unkept { column, to, .. }, fault) = (unkept, error.message().to_owned());
+    Error::new(doing(change), format!("a value in column {column} does not fit {to}: {fault}"))
+        .advice(probe::NO_FIT)
+        .blame(Blame::Column(column.clone(), Some("type")))
 }
 
 /// How many rows would still hold null in a column after our rows are written.
@@ -258,7 +293,18 @@ pub(super) async fn veto_drop(
     drop: &TableDrop,
 ) -> Result<Vec<Warning>, Vec<Error>> {
     if drop.declared.managed_by == ManagedBy::User {
-        return Ok(Vec::new());
+        let rows = drop.owned.as_ref().map_or(0, Owned::count);
+        let detail = || {
+            format!(
+                "{} that {} declared here {} deleted from {}. The table stays, since it is not managed here.",
+                rows_shown(rows),
+                if rows == 1 { "is" } else { "are" },
+                if rows == 1 { "is" } else { "are" },
+                drop.declared.name
+            )
+        };
+        let warning = (rows > 0).then(|| Warning { summary: "Declared rows are deleted", detail: detail() });
+        return Ok(warning.into_iter().collect());
     }
     let explain = |error: Error| vec![scope.explain(error)];
     let mut session = database.connect(scope).await.map_err(|error| vec![error])?;
@@ -296,39 +342,8 @@ fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error>
     Err(Error::new(doing, message).advice(CONSENT_FIRST).blame(Blame::Attribute("force_destroy")))
 }
 
-/// See [`super::read`].
-pub(super) async fn read(
-    database: &Database,
-    scope: &Scope,
-    name: &TableName,
-    look: Look<'_>,
-) -> Result<Option<Seen>, Error> {
-    let mut session = database.connect(scope).await?;
-    let reading = async {
-        let transaction = looking(&mut session).await?;
-        let Some(observed) = observe(&transaction, name, &format!("read table {name}")).await? else { return Ok(None) };
-        let mut seen = Seen { observed, rows_digest: None, ledger: None };
-        if !seen.observed.kind.is_table() {
-            return Ok(Some(seen));
-        }
-        match look {
-            Look::Table => {}
-            Look::Rows { table, owned, digest } => {
-                let owned = rows::believed(&transaction, name, seen.observed.oid, Some(owned)).await?;
-                seen.ledger = owned.and_then(Owned::ledger).cloned();
-                if let Some(owned) = owned.filter(|_| digest) {
-                    seen.rows_digest = Some(rows::digest(&transaction, table, owned).await?);
-                }
-            }
-            Look::Ledger => seen.ledger = rows::ledger::sole(&transaction, name, seen.observed.oid).await?,
-        }
-        Ok(Some(seen))
-    };
-    reading.await.map_err(|error| scope.explain(error))
-}
-
 /// A transaction that cannot write.
-async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
+pub(super) async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
     let transaction = session.begin().await?;
     transaction
         .batch_execute("set transaction isolation level repeatable read, read only")

@@ -2,12 +2,15 @@
 //!
 //! **Invariant:** leaves the transaction as it found it; what cannot be built is an error before anything is.
 
-use tokio_postgres::Transaction;
+use std::collections::HashSet;
+
+use futures_util::future::{try_join, try_join3};
+use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::catalog::{self, Extension, Found, Table};
 use super::plan::{Prior, Recipe, Seen, not_concurrently, recipe, reserved_name};
 use super::spec::VectorIndexSpec;
-use crate::database::{Database, Scope};
+use crate::database::{Database, Question, Scope};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_literal};
 use crate::sql_text::mask_literals;
@@ -44,6 +47,61 @@ impl Sight {
     }
 }
 
+/// An index to look at: its table, its name, and the name that it had before.
+#[derive(Clone, Debug)]
+struct Place {
+    table: TableName,
+    index: TableName,
+    before: Option<TableName>,
+}
+
+impl Place {
+    fn new(table: &TableName, index: &TableName, before: Option<&str>) -> Self {
+        let before = before.filter(|name| *name != index.name).map(|name| TableName::new(&index.schema, name));
+        Self { table: table.clone(), index: index.clone(), before }
+    }
+
+    fn reserved(&self) -> TableName {
+        TableName::new(&self.index.schema, reserved_name(&self.index))
+    }
+}
+
+impl Question for Place {
+    type Answer = Option<Sight>;
+
+    fn doing(&self) -> String {
+        format!("look for index {}", self.index)
+    }
+
+    async fn answer(client: &Client, places: &[Self]) -> Result<Vec<Self::Answer>, Error> {
+        let looking = try_join(client.batch_execute(catalog::PIN_SEARCH_PATH), look_at(client, places));
+        looking.await.map(|(_, sights)| sights).map_err(|error| Self::failed(places, &error))
+    }
+}
+
+/// Looks at everything that concerns some indexes. The search path must be pinned.
+async fn look_at(client: &impl GenericClient, places: &[Place]) -> Result<Vec<Option<Sight>>, tokio_postgres::Error> {
+    let reserved: Vec<TableName> = places.iter().map(Place::reserved).collect();
+    let tables: HashSet<&TableName> = places.iter().map(|place| &place.table).collect();
+    let names: HashSet<&TableName> =
+        places.iter().flat_map(|place| place.before.iter().chain([&place.index])).chain(&reserved).collect();
+    let (tables, names): (Vec<_>, Vec<_>) = (tables.into_iter().collect(), names.into_iter().collect());
+    let (tables, named, extension) =
+        try_join3(catalog::tables(client, &tables), catalog::named(client, &names), catalog::installed(client)).await?;
+    let sight = |(place, reserved): (&Place, &TableName)| {
+        let table = tables.get(&place.table)?;
+        Some(Sight {
+            table: table.clone(),
+            extension: extension.clone(),
+            named: named.found(&place.index, table),
+            before: place.before.as_ref().map_or(Found::Nothing, |before| named.found(before, table)),
+            leftover: named.found(reserved, table),
+            builder: named.builder(reserved),
+        })
+    };
+    Ok(places.iter().zip(&reserved).map(sight).collect())
+}
+
 /// Looks at everything that concerns an index. `None` where the table is gone.
 pub(super) async fn look(
     transaction: &mut Transaction<'_>,
@@ -51,29 +109,13 @@ pub(super) async fn look(
     index: &TableName,
     before: Option<&str>,
 ) -> Result<Option<Sight>, Error> {
-    let doing = || format!("look for index {index}");
-    let savepoint = transaction.savepoint("look").await.map_err(|e| Error::postgres(doing(), &e))?;
+    let failed = |error| Error::postgres(format!("look for index {index}"), &error);
+    let place = Place::new(table, index, before);
+    let savepoint = transaction.savepoint("look").await.map_err(failed)?;
     catalog::pin_search_path(&savepoint).await?;
-    let sight = match catalog::table(&savepoint, table).await? {
-        None => None,
-        Some(found) => {
-            let reserved = TableName::new(&index.schema, reserved_name(index));
-            let before = match before.filter(|name| *name != index.name) {
-                Some(name) => catalog::find(&savepoint, &TableName::new(&index.schema, name), &found).await?,
-                None => Found::Nothing,
-            };
-            Some(Sight {
-                extension: catalog::extension(&savepoint).await?,
-                named: catalog::find(&savepoint, index, &found).await?,
-                before,
-                leftover: catalog::find(&savepoint, &reserved, &found).await?,
-                builder: catalog::builder(&savepoint, &reserved).await?,
-                table: found,
-            })
-        }
-    };
-    savepoint.rollback().await.map_err(|e| Error::postgres(doing(), &e))?;
-    Ok(sight)
+    let mut sights = look_at(&savepoint, &[place]).await.map_err(failed)?;
+    savepoint.rollback().await.map_err(failed)?;
+    Ok(sights.pop().flatten())
 }
 
 /// Reads an index; `None` when it is gone, with its table or alone, or when something else bears its name.
@@ -84,9 +126,7 @@ pub async fn read(
     index: &TableName,
     before: Option<&Seen>,
 ) -> Result<Option<Seen>, Error> {
-    let mut session = database.connect(scope).await?;
-    let mut transaction = session.begin().await?;
-    let sight = look(&mut transaction, table, index, None).await.map_err(|error| scope.explain(error))?;
+    let sight = database.ask(scope, Place::new(table, index, None)).await?;
     Ok(sight.and_then(|sight| seen(&sight, before)))
 }
 

@@ -15,7 +15,7 @@ pub(crate) async fn connect(database: &TestDatabase) -> Client {
     client
 }
 
-fn table(columns: &[(&str, &str)], primary_key: &[&str]) -> TableSpec {
+pub(crate) fn table(columns: &[(&str, &str)], primary_key: &[&str]) -> TableSpec {
     table_named(TableName::new("public", "t"), columns, primary_key)
 }
 
@@ -37,43 +37,43 @@ fn table_named(name: TableName, columns: &[(&str, &str)], primary_key: &[&str]) 
 }
 
 /// The statement that makes such a table.
-fn creation(table: &TableSpec) -> String {
+pub(crate) fn creation(table: &TableSpec) -> String {
     let quote = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
     let columns: Vec<String> = table.columns.iter().map(|c| format!("{} {}", quote(&c.name), c.type_name)).collect();
     let key: Vec<String> = table.primary_key.iter().map(quote).collect();
     format!("create table {} ({}, primary key ({}))", table.name, columns.join(", "), key.join(", "))
 }
 
-fn declare(table: &TableSpec, rows: &Value) -> DeclaredRows {
+pub(crate) fn declare(table: &TableSpec, rows: &Value) -> DeclaredRows {
     let rows = rows.as_array().unwrap().iter().enumerate();
     let rows: Vec<_> = rows.map(|(i, row)| (RowLabel::Index(i), row.as_object().unwrap().clone())).collect();
     rows::declare(table, &rows).unwrap()
 }
 
 /// One table whose rows are reconciled again and again.
-struct Bench {
-    database: TestDatabase,
-    client: Client,
-    table: TableSpec,
+pub(crate) struct Bench {
+    pub(crate) database: TestDatabase,
+    pub(crate) client: Client,
+    pub(crate) table: TableSpec,
     owned: Option<Owned>,
     force: bool,
 }
 
 impl Bench {
-    async fn new(major: u32, columns: &[(&str, &str)], primary_key: &[&str]) -> Self {
+    pub(crate) async fn new(major: u32, columns: &[(&str, &str)], primary_key: &[&str]) -> Self {
         let table = table(columns, primary_key);
         let this = Self::without_table(major, table).await;
         this.client.batch_execute(&creation(&this.table)).await.unwrap();
         this
     }
 
-    async fn without_table(major: u32, table: TableSpec) -> Self {
+    pub(crate) async fn without_table(major: u32, table: TableSpec) -> Self {
         let database = TestDatabase::new(major).await;
         let client = connect(&database).await;
         Self { database, client, table, owned: None, force: false }
     }
 
-    async fn apply(&mut self, rows: &Value) -> Result<RowOutcome, Error> {
+    pub(crate) async fn apply(&mut self, rows: &Value) -> Result<RowOutcome, Error> {
         let declared = Declared::from(declare(&self.table, rows));
         let change = RowChange {
             table: &self.table,
@@ -101,7 +101,7 @@ impl Bench {
         rows::steps(&change).into_iter().map(|step| step.sql).collect()
     }
 
-    async fn digest(&mut self) -> String {
+    pub(crate) async fn digest(&mut self) -> String {
         let transaction = self.client.build_transaction().read_only(true).start().await.unwrap();
         rows::digest(&transaction, &self.table, self.owned.as_ref().unwrap()).await.unwrap()
     }
@@ -111,13 +111,13 @@ impl Bench {
         rows::count_foreign(&transaction, &self.table, self.owned.as_ref()).await.unwrap()
     }
 
-    async fn query(&self, sql: &str) -> String {
+    pub(crate) async fn query(&self, sql: &str) -> String {
         self.database.query(sql).await
     }
 }
 
-fn counts(outcome: &RowOutcome) -> (u64, u64, u64, u64) {
-    (outcome.deleted, outcome.updated, outcome.inserted, outcome.adopted)
+pub(crate) fn counts(outcome: &RowOutcome) -> (u64, u64, u64, u64) {
+    (outcome.deleted, outcome.updated, outcome.inserted, outcome.adopted.count)
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn a_row_of_somebody_else_is_overwritten_only_with_consent() {
         assert_eq!(t.query("select id, a from t order by id").await, "1|same\n2|theirs");
         t.force = true;
         let outcome = t.apply(&rows).await.unwrap();
-        assert_eq!((outcome.updated, outcome.inserted, outcome.adopted_keys), (1, 1, vec!["id = 1".to_owned()]));
+        assert_eq!((outcome.updated, outcome.inserted, outcome.adopted.first), (1, 1, vec!["id = 1".to_owned()]));
         assert_eq!(t.query("select id, a, b from t order by id").await, "1|same|kept\n2|ours|kept\n3|new|");
         // From now on they are ours.
         t.force = false;

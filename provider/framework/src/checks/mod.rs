@@ -5,7 +5,8 @@
 //! the other files check each response before it leaves. The rules carry the numbers that the tests name:
 //!
 //! - S: schemas ([`schema`]); W: the form of values; P: plans ([`plan`]); A: results of an apply ([`result`]);
-//!   F: read, imported, moved and upgraded states; D: data sources ([`state`]).
+//!   F: read states, I: imported, M: moved, U: upgraded ones; D: data sources, E: ephemeral resources ([`state`]);
+//!   C: calls of functions.
 //!
 //! **Invariant:** one walk over a value and no copy of it; a broken rule is reported without the values, which may be
 //! secret.
@@ -34,6 +35,24 @@ pub(crate) struct Violation {
 /// A broken rule of the object as a whole.
 pub(crate) fn whole(rule: &'static str, text: &str) -> Violation {
     Violation { rule, path: Path::default(), text: text.to_owned() }
+}
+
+/// Broken rules of a value that was not planned: what is wrong with its form is one rule there, a value of a write-only
+/// attribute another.
+pub(crate) fn named(
+    form: &'static str,
+    write_only: &'static str,
+    violations: impl IntoIterator<Item = Violation>,
+) -> Vec<Violation> {
+    let name = |violation: Violation| {
+        let rule = match violation.rule {
+            "W1" | "W2" => form,
+            "F5" => write_only,
+            other => other,
+        };
+        Violation { rule, ..violation }
+    };
+    violations.into_iter().map(name).collect()
 }
 
 /// A path of the replace list that leads to no attribute.

@@ -64,7 +64,8 @@ fn attribute(
         return state::attribute(attribute, planned, Unknowns::Allowed, at, findings);
     }
     if config.is_null() {
-        if !planned.is_null() {
+        // Of a dynamic attribute, a null with a type is another value than one without.
+        if !planned.is_null() || planned != config {
             let text = format!("{} is planned, but the argument is not set and not computed", kind(planned));
             findings.add("P3", at, text);
         }

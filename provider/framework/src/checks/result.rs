@@ -100,7 +100,9 @@ fn compatible(ty: &Type, planned: &Value, actual: &Value, at: &At<'_>, findings:
             compatible(&before.ty, &before.value, &after.value, at, findings);
         }
         // An unknown inside of it may have had no type of its own yet.
-        (Type::Dynamic, Value::Dynamic(before), Value::Dynamic(_)) if !before.value.is_wholly_known() => {
+        (Type::Dynamic, Value::Dynamic(before), Value::Dynamic(after))
+            if !before.value.is_wholly_known() && becomes(&before.ty, &after.ty) =>
+        {
             conform(ty, actual, KNOWN, at, findings);
         }
         (Type::List(element), Value::List(before), Value::List(after)) if before.len() == after.len() => {
@@ -176,6 +178,23 @@ fn mismatch(planned: &Value, actual: &Value, at: &At<'_>, findings: &mut Finding
         _ => ("A1", "the result is not the value that was planned".to_owned()),
     };
     findings.add(rule, at, text);
+}
+
+/// Whether a planned type may turn out to be another: only where it was left open.
+fn becomes(planned: &Type, actual: &Type) -> bool {
+    match (planned, actual) {
+        (Type::Dynamic, _) => true,
+        (Type::List(planned), Type::List(actual))
+        | (Type::Set(planned), Type::Set(actual))
+        | (Type::Map(planned), Type::Map(actual)) => becomes(planned, actual),
+        (Type::Tuple(planned), Type::Tuple(actual)) if planned.len() == actual.len() => {
+            planned.iter().zip(actual).all(|(planned, actual)| becomes(planned, actual))
+        }
+        (Type::Object(planned), Type::Object(actual)) if planned.keys().eq(actual.keys()) => {
+            planned.values().zip(actual.values()).all(|(planned, actual)| becomes(planned, actual))
+        }
+        _ => planned == actual,
+    }
 }
 
 /// Rule A5: what a plan said about an unknown value holds for the value.

@@ -1,12 +1,13 @@
 //! Whether a value has the form that its schema gives, as a state or a data source's result must.
 //!
 //! Rules: W1 every attribute and no other; W2 the type; W4 an unknown only where one is allowed (A6, D2, F2, ...);
-//! F5 write-only attributes are null; D1 a data source's result is not null.
+//! F5 write-only attributes are null; D1 a data source's result is not null, and D4 holds what was configured.
 //!
 //! **Invariant:** looks at one value alone; what it must agree with is checked in `plan` and `result`.
 
 use std::collections::BTreeMap;
 
+use crate::equality::equal;
 use crate::schema::{Attribute, Kind, Nesting};
 use crate::types::Type;
 use crate::value::Value;
@@ -30,13 +31,41 @@ pub(crate) fn state(attributes: &[Attribute], value: &Value, unknown_rule: &'sta
     findings.0
 }
 
-/// Checks what a data source or an ephemeral resource read.
-pub(crate) fn data(attributes: &[Attribute], value: &Value) -> Vec<Violation> {
+/// The numbers of the rules of something that is read and not kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataRules {
+    /// It is not null.
+    pub(crate) whole: &'static str,
+    /// Nothing is unknown.
+    pub(crate) known: &'static str,
+    /// It has the form of its schema.
+    pub(crate) form: &'static str,
+}
+
+/// The rules of data sources.
+pub(crate) const DATA: DataRules = DataRules { whole: "D1", known: "D2", form: "D3" };
+
+/// The rules of ephemeral resources.
+pub(crate) const EPHEMERAL: DataRules = DataRules { whole: "E1", known: "E2", form: "E1" };
+
+/// Checks what a data source or an ephemeral resource made of its configuration.
+pub(crate) fn data(rules: DataRules, attributes: &[Attribute], config: &Value, value: &Value) -> Vec<Violation> {
     let mut findings = Findings::default();
     if value.is_null() {
-        findings.add("D1", &At::ROOT, "the result is null");
+        findings.add(rules.whole, &At::ROOT, "the result is null");
+        return findings.0;
     }
-    findings.0.extend(state(attributes, value, "D2"));
+    findings.0.extend(super::named(rules.form, rules.form, state(attributes, value, rules.known)));
+    for attribute in attributes {
+        let config = config.get(attribute.name);
+        if !config.is_null() && !equal(&attribute.ty(), config, value.get(attribute.name)) {
+            findings.add(
+                "D4",
+                &At::ROOT.attribute(attribute.name),
+                "the configured value comes back as something else",
+            );
+        }
+    }
     findings.0
 }
 

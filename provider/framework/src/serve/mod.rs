@@ -65,6 +65,14 @@ pub fn serve<P: Provider>(provider: P) -> ExitCode {
     run(&about, || ProviderService::new(provider))
 }
 
+/// Runs a provider whose service is wrapped by another, which sees every answer last: for providers that are to be wrong.
+#[cfg(feature = "testing")]
+pub fn serve_wrapped<P: Provider, S: ProviderRpc>(provider: P, wrap: impl FnOnce(ProviderService<P>) -> S) -> ExitCode {
+    lifetime::remember_parent();
+    let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
+    run(&about, || wrap(ProviderService::new(provider)))
+}
+
 /// What the process says of itself.
 struct About {
     name: &'static str,

@@ -87,7 +87,8 @@ fn done<D: Send + Sync>(
         state.identity = plan.identity.clone();
     }
     let mut violations = checks::result::result(attributes, &plan.value, &state.value);
-    violations.extend(checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("A10")));
+    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("A10"));
+    violations.extend(checks::named("A10", "A10", found));
     // CLIs that know no identities send none, so an update may have none to keep.
     let identity_needed = !managed.identity.is_empty() && (operation == Operation::Create || !plan.identity.is_null());
     if identity_needed && state.identity.is_null() {

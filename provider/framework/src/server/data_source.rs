@@ -7,6 +7,7 @@ use tfplugin_proto::tfplugin6 as proto;
 use proto::read_data_source;
 
 use crate::checks;
+use crate::checks::state::{DATA, DataRules};
 use crate::diagnostics::Diagnostics;
 use crate::plan_steps::with_defaults;
 use crate::provider::Provider;
@@ -22,7 +23,7 @@ pub(super) async fn read<P: Provider>(
     request: &read_data_source::Request,
 ) -> Result<read_data_source::Response, Diagnostics> {
     let data = call.registry.data_source(&request.type_name)?;
-    let (state, diagnostics) = read_source(call, data, request.config.as_ref()).await?;
+    let (state, diagnostics) = read_source(call, data, request.config.as_ref(), DATA).await?;
     Ok(read_data_source::Response { state: Some(state), diagnostics, deferred: None })
 }
 
@@ -31,6 +32,7 @@ pub(super) async fn read_source<P: Provider>(
     call: &Call<'_, P>,
     data: &DataType<P::Data>,
     config: Option<&proto::DynamicValue>,
+    rules: DataRules,
 ) -> Result<(proto::DynamicValue, Vec<proto::Diagnostic>), Diagnostics> {
     let act = format!("read {}", data.name);
     let config = with_defaults(&data.schema.attributes, &data.decode(config)?);
@@ -40,7 +42,7 @@ pub(super) async fn read_source<P: Provider>(
     let mut diagnostics = context.take_warnings();
     let errors = match outcome {
         Ok(value) => {
-            let violations = checks::state::data(&data.schema.attributes, &value);
+            let violations = checks::state::data(rules, &data.schema.attributes, &config, &value);
             if violations.is_empty() {
                 let value = wire::encode(&value, &data.ty, &format!("result of {}", data.name))?;
                 return Ok((value, wire::diagnostics(diagnostics)));

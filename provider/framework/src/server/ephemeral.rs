@@ -4,6 +4,7 @@
 
 use tfplugin_proto::tfplugin6::{close_ephemeral_resource, open_ephemeral_resource, renew_ephemeral_resource};
 
+use crate::checks::state::EPHEMERAL;
 use crate::diagnostics::Diagnostics;
 use crate::provider::Provider;
 
@@ -16,7 +17,7 @@ pub(super) async fn open<P: Provider>(
     request: &open_ephemeral_resource::Request,
 ) -> Result<open_ephemeral_resource::Response, Diagnostics> {
     let data = call.registry.ephemeral_resource(&request.type_name)?;
-    let (result, diagnostics) = read_source(call, data, request.config.as_ref()).await?;
+    let (result, diagnostics) = read_source(call, data, request.config.as_ref(), EPHEMERAL).await?;
     Ok(open_ephemeral_resource::Response { result: Some(result), diagnostics, ..Default::default() })
 }
 

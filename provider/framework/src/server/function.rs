@@ -48,9 +48,10 @@ pub(super) fn call<P: Provider>(
         arguments.push(value);
     }
     match (function.call)(&arguments) {
-        Err(error) => Ok(failed(error)),
+        // Only an argument that was given can be blamed.
+        Err(error) => Ok(failed(FunctionError { argument: error.argument.filter(|i| *i < given), ..error })),
         Ok(value) => {
-            let violations = checks::state::plain(&function.result, &value, "D2");
+            let violations = checks::named("C1", "C1", checks::state::plain(&function.result, &value, "C1"));
             if !violations.is_empty() {
                 return Err(checks::report(function.name, "the call", violations));
             }

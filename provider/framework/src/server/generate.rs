@@ -1,6 +1,6 @@
 //! `GenerateResourceConfig`: the configuration to write for an imported state.
 //!
-//! **Invariant:** what the user may not set, should not set, or need not set since it is the default, is null; so the
+//! **Invariant:** what the user may not set, should not set (unless it is required), or need not set since it is the default, is null; so the
 //! generated block is legal and short.
 
 use tfplugin_proto::tfplugin6::generate_resource_config;
@@ -26,7 +26,7 @@ pub(super) fn generate<P: Provider>(
     Ok(generate_resource_config::Response { config, diagnostics: Vec::new() })
 }
 
-fn config(attributes: &[Attribute], state: &Value) -> Value {
+pub(super) fn config(attributes: &[Attribute], state: &Value) -> Value {
     if state.as_map().is_none() {
         return state.clone();
     }
@@ -35,7 +35,8 @@ fn config(attributes: &[Attribute], state: &Value) -> Value {
 
 fn argument(attribute: &Attribute, value: &Value) -> Value {
     let is_default = default_value(attribute).is_some_and(|default| equal(&attribute.ty(), &default, value));
-    if attribute.mode == Mode::Computed || attribute.deprecated.is_some() || attribute.write_only || is_default {
+    let unwanted = attribute.deprecated.is_some() && attribute.mode != Mode::Required;
+    if attribute.mode == Mode::Computed || unwanted || attribute.write_only || is_default {
         return Value::Null;
     }
     match (&attribute.kind, value) {

@@ -48,11 +48,13 @@ pub(super) async fn import<P: Provider>(
     if state.identity.is_null() {
         state.identity = identity;
     }
-    let mut violations = checks::state::state(&managed.schema.attributes, &state.value, "F2");
+    let mut violations =
+        checks::named("I2", "I4", checks::state::state(&managed.schema.attributes, &state.value, "I3"));
     if state.value.is_null() {
-        violations.push(checks::whole("F1", "the imported object is null"));
+        violations.push(checks::whole("I1", "the imported object is null"));
     }
-    violations.extend(checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("F6")));
+    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("I5"));
+    violations.extend(checks::named("I5", "I5", found));
     if !violations.is_empty() {
         diagnostics.extend(checks::report(name, "the import", violations));
         return Err(diagnostics);

@@ -43,7 +43,7 @@ use self::session::Session;
 pub use self::registry::Registry;
 
 /// The service of one process; what belongs to a configuration is kept with its connection.
-pub(crate) struct ProviderService<P: Provider> {
+pub struct ProviderService<P: Provider> {
     registry: Registry<P>,
     /// For requests that come without a connection, as in tests.
     unconnected: Arc<Session<P::Data>>,

@@ -31,11 +31,13 @@ pub(super) fn move_state<P: Provider>(
     };
     let mut state = moved?;
     state.value = with_all_attributes(&managed.schema.attributes, state.value);
-    let mut violations = checks::state::state(&managed.schema.attributes, &state.value, "F2");
+    let mut violations =
+        checks::named("M1", "M3", checks::state::state(&managed.schema.attributes, &state.value, "M2"));
     if state.value.is_null() {
-        violations.push(checks::whole("F1", "the moved object is null"));
+        violations.push(checks::whole("M1", "the moved object is null"));
     }
-    violations.extend(checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("F6")));
+    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("M2"));
+    violations.extend(checks::named("M1", "M1", found));
     if !violations.is_empty() {
         return Err(checks::report(name, "the move", violations));
     }

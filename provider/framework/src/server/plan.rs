@@ -94,7 +94,11 @@ fn check<D: Send + Sync>(
     });
     let in_place = !prior.is_null() && replace.is_empty();
     let unknowns = if in_place { Unknowns::Forbidden("P11") } else { Unknowns::Allowed };
-    violations.extend(checks::state::identity(&managed.identity, &plan.identity, unknowns));
+    violations.extend(checks::named(
+        "P11",
+        "P11",
+        checks::state::identity(&managed.identity, &plan.identity, unknowns),
+    ));
     if in_place && !prior_identity.is_null() && plan.identity != *prior_identity {
         violations.push(checks::whole("P11", "an update in place changes the identity"));
     }

@@ -56,9 +56,10 @@ pub(super) async fn read<P: Provider>(
     };
 
     let value = with_kept_spelling(&managed.schema.attributes, &before, after.value);
-    let mut violations = checks::state::state(&managed.schema.attributes, &value, "F2");
+    let mut violations = checks::named("F1", "F5", checks::state::state(&managed.schema.attributes, &value, "F2"));
     let new_identity = if after.identity.is_null() { identity.clone() } else { after.identity };
-    violations.extend(checks::state::identity(&managed.identity, &new_identity, Unknowns::Forbidden("F6")));
+    let found = checks::state::identity(&managed.identity, &new_identity, Unknowns::Forbidden("F6"));
+    violations.extend(checks::named("F6", "F6", found));
     if !identity.is_null() && new_identity != identity {
         violations.push(checks::whole("F7", "the identity has changed"));
     }

@@ -36,6 +36,7 @@ pub(super) fn state<P: Provider>(
         return Err(Diagnostic::error("State of a later version", detail).into());
     }
     let mut json = stored(request.raw_state.as_ref(), name)?;
+    let something_is_stored = !json.is_null();
     for version in request.version..ours {
         json = managed.resource.upgrade(version, json)?;
     }
@@ -48,7 +49,10 @@ pub(super) fn state<P: Provider>(
         Diagnostic::error("State cannot be read", detail)
     })?;
     let value = without_write_only(&managed.schema.attributes, value);
-    let violations = checks::state::state(&managed.schema.attributes, &value, "F2");
+    let mut violations = checks::named("U1", "U3", checks::state::state(&managed.schema.attributes, &value, "U2"));
+    if something_is_stored && value.is_null() {
+        violations.push(checks::whole("U1", "nothing is left of the state"));
+    }
     if !violations.is_empty() {
         return Err(checks::report(name, "the upgrade of the state", violations));
     }
@@ -76,6 +80,9 @@ pub(super) fn identity<P: Provider>(
     let json = stored(request.raw_identity.as_ref(), name)?;
     let identity = codec::json::decode(&json, &managed.identity_ty)
         .map_err(|error| failed(format!("The stored identity of {name} does not have its form: {error}.")))?;
+    if identity.is_null() {
+        return Err(failed(format!("The stored identity of {name} is empty.")));
+    }
     let upgraded_identity = wire::encode_identity(&identity, &managed.identity_ty)?;
     Ok(upgrade_resource_identity::Response { upgraded_identity, diagnostics: Vec::new() })
 }

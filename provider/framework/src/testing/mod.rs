@@ -5,6 +5,7 @@
 //! **Invariant:** nothing here shares code with the serving side, so that a mistake there is not repeated here.
 
 mod certificate;
+pub mod conformance;
 mod host;
 mod launch;
 

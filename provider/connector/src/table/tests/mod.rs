@@ -1,9 +1,11 @@
 //! What a change takes, as one table: pairs of declarations and the statements between them.
 
 mod around;
+mod transitions;
 
 use serde_json::{Value, json};
 
+use self::transitions::{Planned, Sketch};
 use super::{TableChange, TablePlan, plan};
 use crate::catalog::{DependentIndex, NotNullCheck, ObservedColumn, ObservedTable, RelationKind};
 use crate::error::{Blame, RowLabel};
@@ -21,8 +23,9 @@ type Drift = fn(&mut ObservedTable);
 
 /// A column as `type [not null] [default …] [-- comment]`.
 fn column(name: &str, text: &str) -> ColumnSpec {
-    let (text, comment) =
-        text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
+    let (text, comment) = text
+        .split_once(" -- ")
+        .map_or((text, None), |(text, comment)| (text, Some(comment.trim_matches('"').to_owned())));
     let (text, default) = text.split_once(" default ").map_or((text, None), |(text, d)| (text, Some(d.to_owned())));
     let (text, nullable) = text.strip_suffix(" not null").map_or((text, true), |text| (text, false));
     ColumnSpec { name: name.to_owned(), type_name: text.to_owned(), nullable, default, comment }
@@ -137,180 +140,35 @@ fn what_a_new_table_does_not_need_is_left_out() {
     assert_eq!(sql(&plan(&change(None, &user))), [""; 0]);
 }
 
+/// A table as a case sketches it.
+fn sketched(sketch: &Sketch) -> TableSpec {
+    let mut spec = table(&sketch.columns);
+    if sketch.columns.iter().any(|(name, _)| *name == "id") {
+        spec.columns.remove(0);
+    }
+    spec.primary_key = sketch.key.iter().map(|&name| name.to_owned()).collect();
+    spec.managed_by = if sketch.user { ManagedBy::User } else { ManagedBy::System };
+    spec
+}
+
+/// The same cases are carried out on a server by `tests/postgres/table/transitions.rs`.
 #[test]
-fn edits_of_one_column() {
-    let cases: [(Columns<'_>, Columns<'_>, &[&str]); 37] = [
-        // Nothing.
-        (&[("a", "text")], &[("a", "text")], &[]),
-        (&[("a", "text"), ("b", "int")], &[("b", "INT4"), ("a", " Text ")], &[]),
-        (
-            &[("a", "varchar(3) not null default 'x' -- c")],
-            &[("a", "character varying(3) not null default 'x' -- c")],
-            &[],
-        ),
-        // Columns come and go.
-        (&[], &[("a", "text")], &["alter table public.t add column a text"]),
-        (&[], &[("a", "text default 'x'")], &["alter table public.t add column a text default 'x'"]),
-        (&[], &[("a", "int not null default 0")], &["alter table public.t add column a integer default 0 not null"]),
-        (
-            &[],
-            &[("a", "int not null")],
-            &["alter table public.t add column a integer", "alter table public.t alter column a set not null"],
-        ),
-        (
-            &[],
-            &[("a", "int not null default null")],
-            &[
-                "alter table public.t add column a integer default null",
-                "alter table public.t alter column a set not null",
-            ],
-        ),
-        (
-            &[],
-            &[("a", "text -- c"), ("b", "uuid default gen_random_uuid()")],
-            &[
-                "alter table public.t add column a text",
-                "alter table public.t add column b uuid default gen_random_uuid()",
-                "comment on column public.t.a is 'c'",
-            ],
-        ),
-        (&[("a", "text")], &[], &[LOCK, "alter table public.t drop column a"]),
-        (
-            &[("a", "text"), ("b", "text not null -- x")],
-            &[("c", "text")],
-            &[
-                LOCK,
-                "alter table public.t drop column a",
-                "alter table public.t drop column b",
-                "alter table public.t add column c text",
-            ],
-        ),
-        // Types.
-        (&[("a", "int")], &[("a", "bigint")], &["alter table public.t alter column a type bigint using a::bigint"]),
-        (
-            &[("a", "text")],
-            &[("a", "varchar(3)")],
-            &["alter table public.t alter column a type character varying(3) using a::character varying"],
-        ),
-        (
-            &[("a", "int"), ("b", "text")],
-            &[("a", "text"), ("b", "int")],
-            &[
-                "alter table public.t alter column a type text using a::text, alter column b type integer using b::integer",
-            ],
-        ),
-        (
-            &[("a", "text default '1'")],
-            &[("a", "int default 1")],
-            &[
-                "alter table public.t alter column a drop default",
-                "alter table public.t alter column a type integer using a::integer",
-                "alter table public.t alter column a set default 1",
-            ],
-        ),
-        (
-            &[("a", "text default '1'")],
-            &[("a", "int default '1'")],
-            &[
-                "alter table public.t alter column a drop default",
-                "alter table public.t alter column a type integer using a::integer",
-                "alter table public.t alter column a set default '1'",
-            ],
-        ),
-        (
-            &[("a", "text default '1'")],
-            &[("a", "int")],
-            &[
-                "alter table public.t alter column a drop default",
-                "alter table public.t alter column a type integer using a::integer",
-            ],
-        ),
-        (
-            &[("a", "text")],
-            &[("a", "int default 1")],
-            &[
-                "alter table public.t alter column a type integer using a::integer",
-                "alter table public.t alter column a set default 1",
-            ],
-        ),
-        // Null.
-        (&[("a", "text not null")], &[("a", "text")], &["alter table public.t alter column a drop not null"]),
-        (
-            &[("a", "text")],
-            &[("a", "text not null")],
-            &[
-                "alter table public.t add constraint terraform_pg_not_null_ca978112ca1bbdca check (a is not null) not valid",
-                "alter table public.t validate constraint terraform_pg_not_null_ca978112ca1bbdca",
-                "alter table public.t alter column a set not null",
-                "alter table public.t drop constraint if exists terraform_pg_not_null_ca978112ca1bbdca",
-            ],
-        ),
-        (
-            &[("a", "text"), ("b", "text")],
-            &[("a", "text not null"), ("b", "text not null -- x")],
-            &[
-                "comment on column public.t.b is 'x'",
-                "alter table public.t alter column a set not null, alter column b set not null",
-            ],
-        ),
-        (
-            &[("a", "int")],
-            &[("a", "bigint not null")],
-            &[
-                "alter table public.t alter column a type bigint using a::bigint",
-                "alter table public.t alter column a set not null",
-            ],
-        ),
-        (
-            &[("a", "int not null"), ("b", "int")],
-            &[("a", "int"), ("b", "int not null"), ("c", "int not null")],
-            &[
-                "alter table public.t add column c integer",
-                "alter table public.t alter column a drop not null",
-                "alter table public.t alter column b set not null, alter column c set not null",
-            ],
-        ),
-        // Defaults.
-        (&[("a", "text")], &[("a", "text default 'x'")], &["alter table public.t alter column a set default 'x'"]),
-        (
-            &[("a", "text default 'x'")],
-            &[("a", "text default 'y'")],
-            &["alter table public.t alter column a set default 'y'"],
-        ),
-        (&[("a", "text default 'x'")], &[("a", "text")], &["alter table public.t alter column a drop default"]),
-        (
-            &[("a", "text default 'x'")],
-            &[("a", "text default null")],
-            &["alter table public.t alter column a set default null"],
-        ),
-        (&[("a", "text")], &[("a", "text default NULL")], &[]),
-        (
-            &[("a", "int default 1")],
-            &[("a", "int default 1 + 1")],
-            &["alter table public.t alter column a set default (1 + 1)"],
-        ),
-        // The server's own form of a default is no difference.
-        (&[("a", "text default 'x'")], &[("a", "text default server('x')")], &[]),
-        // Comments.
-        (&[("a", "text")], &[("a", "text -- x")], &["comment on column public.t.a is 'x'"]),
-        (&[("a", "text -- x")], &[("a", "text -- it's \\")], &["comment on column public.t.a is E'it''s \\\\'"]),
-        (&[("a", "text -- x")], &[("a", "text")], &["comment on column public.t.a is null"]),
-        (&[("a", "text -- x")], &[("a", "text -- ")], &["comment on column public.t.a is null"]),
-        (&[("a", "text")], &[("a", "text -- ")], &[]),
-        // Vectors.
-        (
-            &[],
-            &[("e", "vector(3)")],
-            &["create extension if not exists vector", "alter table public.t add column e vector(3)"],
-        ),
-        (
-            &[("e", "vector(3)")],
-            &[("e", "vector(3)"), ("f", "halfvec(3)")],
-            &["alter table public.t add column f halfvec(3)"],
-        ),
-    ];
-    for (prior, desired, steps) in cases {
-        assert_eq!(sql(&between(prior, desired)), steps, "{prior:?} to {desired:?}");
+fn every_transition_is_planned_as_it_is_listed() {
+    let cases = transitions::cases();
+    assert!(cases.len() > 90);
+    for case in cases.iter().filter(|case| case.get("setup").is_none()) {
+        let Some(to) = case.to() else { continue };
+        let (from, to) = (case.from().as_ref().map(sketched), sketched(&to));
+        for force in [false, true] {
+            let decided = plan(&TableChange { force_destroy: force, ..change(from.as_ref(), &to) });
+            let said = decided.refusals.iter().map(crate::Error::message).collect::<Vec<_>>().join("; ");
+            match case.planned(force) {
+                Some(Planned::Refused(words)) => assert!(said.contains(words), "{}: {decided:?}", case.name),
+                Some(Planned::Replace(attribute)) => assert_eq!(decided.replace, [attribute], "{}", case.name),
+                Some(Planned::Steps(steps)) => assert_eq!(sql(&decided), steps, "{} {force}", case.name),
+                None => panic!("{} has no plan", case.name),
+            }
+        }
     }
 }
 
@@ -334,7 +192,10 @@ fn what_was_never_ours_is_left_alone() {
     // A column that was added by somebody else and is declared now is compared like any other.
     spec.columns.push(column("extra", "int"));
     let declared = TableChange { prior: None, observed: Some(live), ..change(None, &spec) };
-    assert_eq!(sql(&plan(&declared)), ["alter table public.t alter column extra type integer using extra::integer"]);
+    assert_eq!(
+        sql(&plan(&declared)),
+        [LOCK, "alter table public.t alter column extra type integer using extra::integer"]
+    );
 }
 
 #[test]
@@ -392,8 +253,16 @@ fn hazards_and_locks_are_said() {
         (&[("a", "varchar(3)")], &[("a", "varchar(5)")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "varchar(3)")], &[("a", "text")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "numeric(5,2)")], &[("a", "numeric(7,2)")], vec![(Lock::AccessExclusive, vec![])]),
-        (&[("a", "timestamptz")], &[("a", "date")], vec![(Lock::AccessExclusive, vec![RewritesTable, DestroysData])]),
-        (&[("a", "text")], &[], vec![(Lock::AccessExclusive, vec![]), (Lock::AccessExclusive, vec![DestroysData])]),
+        (
+            &[("a", "timestamptz")],
+            &[("a", "date")],
+            vec![(Lock::AccessExclusive, vec![ScansTable]), (Lock::AccessExclusive, vec![RewritesTable, DestroysData])],
+        ),
+        (
+            &[("a", "text")],
+            &[],
+            vec![(Lock::AccessExclusive, vec![ScansTable]), (Lock::AccessExclusive, vec![DestroysData])],
+        ),
         (&[], &[("a", "uuid default gen_random_uuid()")], vec![(Lock::AccessExclusive, vec![RewritesTable])]),
         (&[], &[("a", "timestamptz default now()")], vec![(Lock::AccessExclusive, vec![])]),
         (&[("a", "text")], &[("a", "text -- c")], vec![(Lock::ShareUpdateExclusive, vec![])]),
@@ -436,7 +305,6 @@ fn types_without_a_cast_are_refused_or_made_anew() {
     assert_eq!(
         sql(&plan(&forced)),
         [
-            LOCK,
             "alter table public.t drop column a",
             "alter table public.t add column a uuid",
             "comment on column public.t.a is 'c'",
@@ -467,6 +335,12 @@ fn a_changed_key_is_a_new_table() {
         assert!(decided.refusals.is_empty());
         assert_eq!(decided.steps, plan(&change(None, to)).steps);
     }
+    let mut recreated = retyped.clone();
+    recreated.columns[1] = column("a", "vector(3)");
+    let prior_vector = table(&[("a", "vector(4)")]);
+    let decided = plan(&change(Some(&prior_vector), &recreated));
+    assert!(decided.refusals.is_empty(), "what cannot be changed in place is made anew with the table: {decided:?}");
+    assert_eq!(decided.replace, ["columns"]);
     let mut alias = prior.clone();
     alias.columns[0].type_name = "int8".to_owned();
     assert_eq!(plan(&change(Some(&prior), &alias)).replace, [""; 0]);

@@ -55,7 +55,7 @@ async fn columns_change_and_keep_what_they_hold() {
         t.apply(&[("a", "int"), ("b", "varchar(5)"), ("c", "numeric(5,2)"), ("d", "text"), ("e", "vector(3)")])
             .await
             .unwrap();
-        t.query("insert into t values (1, 7, 'abc', 1.25, '2020-01-02', '[1,2,3]'), (2, null, null, null, null, null)")
+        t.query("insert into t values (1, 7, 'abc', 1.00, '2020-01-02', '[1,2,3]'), (2, null, null, null, null, null)")
             .await;
         let file = "select pg_relation_filenode('t')";
         let before = t.query(file).await;

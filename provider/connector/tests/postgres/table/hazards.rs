@@ -12,7 +12,11 @@ async fn hazards_are_warned_of_only_where_there_is_something_to_hurt() {
         };
         let rewriting = [("a", "bigint"), ("b", "text not null")];
         assert_eq!(summaries(&t, &rewriting).await, [""; 0]);
-        t.query("insert into t select i, i, 'x' from generate_series(1, 20000) i; analyze t").await;
+        let fill = "insert into t select i, i, 'x' from generate_series";
+        t.query(&format!("{fill}(1, 1000) i")).await;
+        // So few are read within a moment.
+        assert_eq!(summaries(&t, &rewriting).await, ["The table is rewritten"]);
+        t.query(&format!("{fill}(1001, 200000) i; analyze t")).await;
         assert_eq!(summaries(&t, &rewriting).await, ["The table is rewritten", "The table is scanned under a lock"]);
         assert_eq!(summaries(&t, &[("a", "int"), ("b", "text not null")]).await, [""; 0]);
         assert_eq!(summaries(&t, &[("a", "int -- c"), ("b", "varchar"), ("c", "int default 1")]).await, [""; 0]);
@@ -21,7 +25,7 @@ async fn hazards_are_warned_of_only_where_there_is_something_to_hurt() {
             ["The table is rewritten"]
         );
         let warnings = t.veto(&t.spec(&rewriting)).await.unwrap();
-        assert!(warnings[0].detail.contains("about 20 thousand rows"), "{}", warnings[0].detail);
+        assert!(warnings[0].detail.contains("about 200 thousand rows"), "{}", warnings[0].detail);
     }
 }
 
@@ -141,5 +145,137 @@ async fn a_rewrite_is_announced_exactly_when_it_happens() {
             assert_eq!(rewritten, rewrites, "{default}");
             assert_eq!(steps[0].hazards.contains(&Hazard::RewritesTable), rewrites, "{default}");
         }
+    }
+}
+
+/// The strongest mode that a backend holds on `t`, as steps spell it.
+const HELD: &str = "select coalesce(max(array_position(array['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', \
+        'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode)), 0) \
+    from pg_locks where pid = pg_backend_pid() and relation = 't'::regclass and locktype = 'relation'";
+
+/// What else a statement has done by then: which file the table is in, and how often it was read from end to end.
+const DONE: &str = "select pg_relation_filenode('t')::bigint, \
+    coalesce((select seq_scan from pg_stat_xact_user_tables where relid = 't'::regclass), 0)";
+
+fn rank(lock: Lock) -> i32 {
+    match lock {
+        Lock::None => 0,
+        Lock::AccessShare => 1,
+        Lock::RowExclusive => 3,
+        Lock::ShareUpdateExclusive => 4,
+        Lock::Share => 5,
+        Lock::ShareRowExclusive => 6,
+        Lock::AccessExclusive => 8,
+    }
+}
+
+/// Each form of statement, run alone: the lock that it holds then, and whether it has read or written the whole table.
+#[tokio::test]
+async fn each_statement_takes_the_lock_and_does_the_harm_that_its_step_says() {
+    const FILL: &str = "insert into t (id, a, b) select i, i, i::text from generate_series(1, 1000) i";
+    const INDEX: &str = "create index t__vector__e on t using hnsw (e vector_l2_ops)";
+    type Columns<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Columns<'_>, &str, Columns<'_>); 21] = [
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int"), ("b", "text"), ("c", "int")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int"), ("b", "text"), ("c", "int not null default 5")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int"), ("b", "text"), ("c", "timestamptz default now()")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int"), ("b", "text"), ("c", "uuid default gen_random_uuid()")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int default 5"), ("b", "text")]),
+        (&[("a", "int default 5"), ("b", "text")], FILL, &[("a", "int"), ("b", "text")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int not null"), ("b", "text")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int not null"), ("b", "text not null -- c")]),
+        (&[("a", "int not null"), ("b", "text")], FILL, &[("a", "int"), ("b", "text")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int -- c"), ("b", "text")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "bigint"), ("b", "text")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "text"), ("b", "int")]),
+        (&[("a", "int"), ("b", "varchar(5)")], FILL, &[("a", "int"), ("b", "varchar(9)")]),
+        (&[("a", "int"), ("b", "varchar(5)")], FILL, &[("a", "int"), ("b", "text")]),
+        (&[("a", "numeric(8,2)"), ("b", "text")], FILL, &[("a", "numeric(9,2)"), ("b", "text")]),
+        (&[("a", "numeric(8,2)"), ("b", "text")], FILL, &[("a", "int"), ("b", "text")]),
+        (
+            &[("a", "int"), ("b", "text"), ("e", "vector(3)")],
+            INDEX,
+            &[("a", "int"), ("b", "text"), ("e", "halfvec(3)")],
+        ),
+        (&[("a", "int"), ("b", "text"), ("e", "vector(3)")], INDEX, &[("a", "int"), ("b", "text")]),
+        (&[("a", "int"), ("b", "text")], FILL, &[("a", "int"), ("b", "text"), ("e", "vector(3)")]),
+        (&[], "select", &[("a", "int not null default null")]),
+    ];
+    for major in TestDatabase::VERSIONS {
+        for (at, (from, fill, to)) in cases.iter().enumerate() {
+            let mut t = Target::new(major).await;
+            t.apply(from).await.unwrap();
+            t.query(fill).await;
+            t.query(if *fill == INDEX { "insert into t (id, e) values (1, '[1,2,3]')" } else { "select" }).await;
+            t.refresh().await;
+            let steps = table::plan(&t.change(&t.spec(to), &json!([]))).steps;
+            assert!(!steps.is_empty(), "{at}");
+            let client = crate::rows::connect(&t.server).await;
+            for step in &steps {
+                client.batch_execute("begin").await.unwrap();
+                let look = async || {
+                    let row = client.query_one(DONE, &[]).await.unwrap();
+                    (row.get::<_, i64>(0), row.get::<_, i64>(1))
+                };
+                let before = look().await;
+                client.batch_execute(&step.sql).await.unwrap();
+                let after = look().await;
+                let held: i32 = client.query_one(HELD, &[]).await.unwrap().get(0);
+                client.batch_execute("commit").await.unwrap();
+                assert_eq!(held, rank(step.lock), "{step:?}");
+                let (rewritten, scanned) = (after.0 != before.0, after.1 != before.1);
+                assert_eq!(rewritten, step.hazards.contains(&Hazard::RewritesTable), "{step:?}");
+                if step.sql.starts_with("lock table") {
+                    // What it is taken for reads the table next.
+                    assert!(step.hazards.contains(&Hazard::ScansTable));
+                } else if !rewritten {
+                    assert_eq!(scanned, step.hazards.contains(&Hazard::ScansTable), "{step:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn row_statements_take_the_lock_that_their_steps_say() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        let spec = t.spec(&[("a", "text")]);
+        t.apply_rows(&spec, &json!([{"id": 1, "a": "x"}, {"id": 2, "a": "y"}])).await.unwrap();
+        let steps = table::plan(&t.change(&spec, &json!([{"id": 1, "a": "z"}, {"id": 3, "a": "y"}]))).steps;
+        assert_eq!(steps.len(), 4);
+        let client = crate::rows::connect(&t.server).await;
+        client
+            .batch_execute(
+                "create temp table terraform_pg_declared (id bigint, a text); \
+                 create temp table terraform_pg_owned (id bigint); \
+                 insert into terraform_pg_declared values (1, 'z'), (3, 'y'); \
+                 insert into terraform_pg_owned values (1), (2)",
+            )
+            .await
+            .unwrap();
+        for step in &steps {
+            client.batch_execute(&format!("begin; {}", step.sql)).await.unwrap();
+            let held: i32 = client.query_one(HELD, &[]).await.unwrap().get(0);
+            client.batch_execute("commit").await.unwrap();
+            assert_eq!(held, rank(step.lock), "{step:?}");
+        }
+        assert_eq!(t.query("select * from t order by id").await, "1|z\n3|y");
+    }
+}
+
+#[tokio::test]
+async fn many_rows_are_announced_as_keeping_writers_out() {
+    let mut t = Target::new(TestDatabase::VERSIONS[1]).await;
+    let spec = t.spec(&[("a", "int")]);
+    let rows = |count: i32, a: i32| Value::Array((0..count).map(|id| json!({"id": id, "a": a})).collect());
+    t.apply_rows(&spec, &rows(10, 1)).await.unwrap();
+    for (count, said) in [(10, false), (20_000, true)] {
+        let change = t.change(&spec, &rows(count, 2));
+        let lock = &table::plan(&change).steps[0];
+        assert_eq!(lock.hazards.contains(&Hazard::BlocksWrites), said, "{lock:?}");
+        let warnings = table::veto(&t.database, &scope(), &change).await.unwrap();
+        assert_eq!(warnings.iter().any(|w| w.summary == "Writers wait while rows are written"), said, "{warnings:?}");
     }
 }

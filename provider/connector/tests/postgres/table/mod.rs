@@ -2,8 +2,10 @@
 
 mod edits;
 mod hazards;
+mod online;
 mod refusals;
 mod together;
+mod transitions;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use pg_connector::rows::{self, Declared, Owned};
 use pg_connector::settings::Settings;
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
 use pg_connector::table::{self, Applied, Look, TableChange, TableDrop, Warning};
-use pg_connector::{Database, Error, Hazard, Scope, TableName};
+use pg_connector::{Database, Error, Hazard, Lock, Scope, TableName};
 use serde_json::{Value, json};
 use testbed::TestDatabase;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +34,9 @@ struct Target {
 
 /// A column as `type [not null] [default …] [-- comment]`.
 fn column(name: &str, text: &str) -> ColumnSpec {
-    let (text, comment) =
-        text.split_once(" -- ").map_or((text, None), |(text, comment)| (text, Some(comment.to_owned())));
+    let (text, comment) = text
+        .split_once(" -- ")
+        .map_or((text, None), |(text, comment)| (text, Some(comment.trim_matches('"').to_owned())));
     let (text, default) = text.split_once(" default ").map_or((text, None), |(text, d)| (text, Some(d.to_owned())));
     let (text, nullable) = text.strip_suffix(" not null").map_or((text, true), |text| (text, false));
     ColumnSpec { name: name.to_owned(), type_name: text.to_owned(), nullable, default, comment }

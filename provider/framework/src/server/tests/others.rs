@@ -110,8 +110,9 @@ async fn functions() {
         (vec![text("a"), unknown()], Err(("not known", Some(1)))),
         (vec![text("fail"), null()], Err(("no", Some(0)))),
         (vec![text("a")], Err(("takes 2 arguments, but got 1", None))),
-        (vec![text("wrong"), null()], Err(("rule W2", None))),
-        (vec![text("unknown"), null()], Err(("rule D2", None))),
+        (vec![text("blame"), null()], Err(("no", None))),
+        (vec![text("wrong"), null()], Err(("rule C1", None))),
+        (vec![text("unknown"), null()], Err(("rule C1", None))),
     ] {
         let request = proto::call_function::Request { name: "join".into(), arguments };
         let response = host.service.call_function(Request::new(request)).await.unwrap().into_inner();

@@ -149,6 +149,7 @@ impl Provider for TestProvider {
             result: Type::String,
             call: |arguments| match (arguments[0].as_str(), arguments[1].as_str()) {
                 (Some("fail"), _) => Err(FunctionError { text: "no".to_owned(), argument: Some(0) }),
+                (Some("blame"), _) => Err(FunctionError { text: "no".to_owned(), argument: Some(2) }),
                 (Some("panic"), _) => panic!("the sky fell"),
                 (Some("wrong"), _) => Ok(Value::from(1)),
                 (Some("unknown"), _) => Ok(Value::unknown()),
@@ -376,16 +377,21 @@ impl Resource<Data> for Thing {
         };
         let mut value = Value::object([("name", name)]);
         match () {
-            () if self.world.is("F1 in import") => value = Value::Null,
-            () if self.world.is("F2 in import") => value.set("note", Value::unknown()),
-            () if self.world.is("F5 in import") => value.set("password", "secret".into()),
+            () if self.world.is("I1") => value = Value::Null,
+            () if self.world.is("I2") => value.set("extra", Value::Null),
+            () if self.world.is("I3") => value.set("note", Value::unknown()),
+            () if self.world.is("I4") => value.set("password", "secret".into()),
             () => {}
         }
-        Ok(State { value, private: Private::from_iter([("imported".to_owned(), json!(true))]), identity: Value::Null })
+        let identity = if self.world.is("I5") { Value::object([("name", Value::unknown())]) } else { Value::Null };
+        Ok(State { value, private: Private::from_iter([("imported".to_owned(), json!(true))]), identity })
     }
 
     fn upgrade(&self, from: i64, mut state: serde_json::Value) -> Result<serde_json::Value, Diagnostics> {
         assert!(!self.world.is("panic in upgrade"), "the sky fell");
+        if self.world.is("U1") {
+            return Ok(serde_json::Value::Null);
+        }
         match from {
             // Version 0 called the name a title.
             0 => {
@@ -407,8 +413,11 @@ impl Resource<Data> for Thing {
             return None;
         }
         let mut value = Value::object([("name", source["label"].as_str().map(str::to_owned).into())]);
-        if self.world.is("F2 in move") {
-            value.set("note", Value::unknown());
+        match () {
+            () if self.world.is("M1") => value = Value::Null,
+            () if self.world.is("M2") => value.set("note", Value::unknown()),
+            () if self.world.is("M3") => value.set("password", "secret".into()),
+            () => {}
         }
         Some(Ok(State { value, ..State::default() }))
     }
@@ -467,6 +476,7 @@ impl DataSource<Data> for Things {
             () if self.world.is("D1") => value = Value::Null,
             () if self.world.is("D2") => value.set("from", Value::unknown()),
             () if self.world.is("D3") => value.set("things", Value::List(Vec::new())),
+            () if self.world.is("D4") => value.set("prefix", "other".into()),
             () => {}
         }
         Ok(value)

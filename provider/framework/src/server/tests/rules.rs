@@ -5,6 +5,8 @@ use tfplugin_proto::tfplugin6 as proto;
 use tfplugin_proto::tfplugin6::provider_server::Provider as _;
 use tonic::Request;
 
+use crate::schema::{Attribute, Mode};
+use crate::types::Type;
 use crate::value::Value;
 use crate::wire;
 
@@ -68,7 +70,7 @@ async fn results_of_an_apply() {
         ("A6", "revision", false),
         ("A7", "", true),
         ("A9", "password", false),
-        ("A10", "", false),
+        ("A10", "name", false),
         ("W1 in apply", "", false),
         ("W2 in apply", "revision", false),
     ] {
@@ -76,12 +78,7 @@ async fn results_of_an_apply() {
         let plan = host.plan(&Stored::default(), &config).await;
         host.set_fault(fault);
         let applied = host.apply(&Value::Null, &config, &plan).await;
-        if fault == "A10" {
-            // The value of the wrong type is reported as one of its attribute.
-            assert!(applied.diagnostics[0].detail.contains("(rule W2)"), "{:?}", applied.diagnostics);
-        } else {
-            assert_names(&applied.diagnostics, fault, attribute);
-        }
+        assert_names(&applied.diagnostics, fault, attribute);
         let state = decode(applied.new_state.as_ref());
         if fault == "A7" {
             assert!(state.is_null());
@@ -110,11 +107,10 @@ async fn results_of_an_update() {
 async fn reads() {
     let host = Host::configured().await;
     let stored = host.make(&Stored::default(), &a_thing(&json!({}))).await;
-    for (fault, rule, attribute) in [("F1", "W1", ""), ("F2", "F2", "note"), ("F5", "F5", "password"), ("F7", "F7", "")]
-    {
+    for (fault, attribute) in [("F1", ""), ("F2", "note"), ("F5", "password"), ("F7", "")] {
         host.set_fault(fault);
         let read = host.read(&stored).await;
-        assert_names(&read.diagnostics, rule, attribute);
+        assert_names(&read.diagnostics, fault, attribute);
         assert_eq!(read.new_state, None);
     }
     host.set_fault("F6");
@@ -124,7 +120,7 @@ async fn reads() {
 
 #[tokio::test]
 async fn imports_and_moves() {
-    for (fault, attribute) in [("F1 in import", ""), ("F2 in import", "note"), ("F5 in import", "password")] {
+    for (fault, attribute) in [("I1", ""), ("I2", ""), ("I3", "note"), ("I4", "password"), ("I5", "name")] {
         let host = Host::with_fault(fault).await;
         let request =
             proto::import_resource_state::Request { type_name: THING.into(), id: "a".into(), ..Default::default() };
@@ -132,16 +128,47 @@ async fn imports_and_moves() {
         assert_names(&response.diagnostics, fault, attribute);
         assert_eq!(response.imported_resources, []);
     }
-    let host = Host::with_fault("F2 in move").await;
-    let request = proto::move_resource_state::Request {
-        target_type_name: THING.into(),
-        source_type_name: "test_other".into(),
-        source_state: Some(proto::RawState { json: br#"{"label":"a"}"#.to_vec(), ..Default::default() }),
-        ..Default::default()
+    for (fault, attribute) in [("M1", ""), ("M2", "note"), ("M3", "password")] {
+        let host = Host::with_fault(fault).await;
+        let request = proto::move_resource_state::Request {
+            target_type_name: THING.into(),
+            source_type_name: "test_other".into(),
+            source_state: Some(proto::RawState { json: br#"{"label":"a"}"#.to_vec(), ..Default::default() }),
+            ..Default::default()
+        };
+        let response = host.service.move_resource_state(Request::new(request)).await.unwrap().into_inner();
+        assert_names(&response.diagnostics, fault, attribute);
+        assert_eq!(response.target_state, None);
+    }
+}
+
+#[tokio::test]
+async fn upgrades() {
+    let host = Host::with_fault("U1").await;
+    let request = proto::upgrade_resource_state::Request {
+        type_name: THING.into(),
+        version: 1,
+        raw_state: Some(proto::RawState { json: br#"{"name":"a"}"#.to_vec(), ..Default::default() }),
     };
-    let response = host.service.move_resource_state(Request::new(request)).await.unwrap().into_inner();
-    assert_names(&response.diagnostics, "F2", "note");
-    assert_eq!(response.target_state, None);
+    let response = host.service.upgrade_resource_state(Request::new(request)).await.unwrap().into_inner();
+    assert_names(&response.diagnostics, "U1", "");
+    assert_eq!(response.upgraded_state, None, "a state is never lost in silence");
+    let request = proto::upgrade_resource_identity::Request {
+        type_name: THING.into(),
+        version: 0,
+        raw_identity: Some(proto::RawState { json: b"null".to_vec(), ..Default::default() }),
+    };
+    let response = host.service.upgrade_resource_identity(Request::new(request)).await.unwrap().into_inner();
+    assert_eq!((response.diagnostics.len(), response.upgraded_identity), (1, None));
+}
+
+#[tokio::test]
+async fn a_required_attribute_is_generated_though_it_is_deprecated() {
+    let required = Attribute::new("a", Type::String, Mode::Required, "").deprecated("No more.");
+    let optional = Attribute { name: "b", mode: Mode::Optional, ..required.clone() };
+    let state = Value::object([("a", Value::from("x")), ("b", Value::from("y"))]);
+    let expected = Value::object([("a", Value::from("x")), ("b", Value::Null)]);
+    assert_eq!(crate::server::generate::config(&[required, optional], &state), expected);
 }
 
 #[tokio::test]
@@ -150,15 +177,25 @@ async fn data_sources() {
     let ty = host.service.registry.data_sources["test_things"].ty.clone();
     let config =
         Value::object([("prefix", "a".into()), ("limit", Value::Null), ("things", Value::Null), ("from", Value::Null)]);
-    for (fault, rule) in [("D1", "D1"), ("D2", "D2"), ("D3", "W2")] {
-        host.set_fault(fault);
+    for (number, of) in [(1, "whole"), (2, "known"), (3, "form"), (4, "echo")] {
+        let fault = format!("D{number}");
+        host.set_fault(&fault);
         let request = proto::read_data_source::Request {
             type_name: "test_things".into(),
             config: Some(encode_as(&config, &ty)),
             ..Default::default()
         };
         let response = host.service.read_data_source(Request::new(request)).await.unwrap().into_inner();
-        assert!(response.diagnostics[0].detail.contains(&format!("(rule {rule})")), "{fault}: {response:?}");
+        assert!(response.diagnostics[0].detail.contains(&format!("(rule {fault})")), "{of}: {response:?}");
         assert_eq!(response.state, None);
+        let request = proto::open_ephemeral_resource::Request {
+            type_name: "test_things".into(),
+            config: Some(encode_as(&config, &ty)),
+            ..Default::default()
+        };
+        let response = host.service.open_ephemeral_resource(Request::new(request)).await.unwrap().into_inner();
+        let rule = ["E1", "E2", "E1", "D4"][number - 1];
+        assert!(response.diagnostics[0].detail.contains(&format!("(rule {rule})")), "{of}: {response:?}");
+        assert_eq!(response.result, None);
     }
 }
