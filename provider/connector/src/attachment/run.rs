@@ -41,12 +41,13 @@ impl From<Error> for ChangeFailure {
     }
 }
 
-/// Whether the attachment is there: its table exists, and its check, where it has one, finds it.
+/// Whether the attachment is there, at least in part: its table exists, and its check, where it has one, finds it.
 pub async fn read(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<bool, Error> {
     if !database.ask(scope, Exists(attachment.table.clone())).await? {
         return Ok(false);
     }
-    let Some(check) = &attachment.check_sql else { return Ok(true) };
+    // What is there in part is still to be torn down, whatever the check says of it.
+    let Some(check) = attachment.check_sql.as_ref().filter(|_| !attachment.in_part) else { return Ok(true) };
     let mut session = database.connect(scope).await?;
     let mut transaction = session.begin().await?;
     match finds(&mut transaction, attachment, check).await {

@@ -134,7 +134,8 @@ async fn what_failed_halfway_can_be_torn_down() {
         let failure = attachment::create(&database, &scope, &both).await.unwrap_err();
         assert_eq!(failure.remains, Remains::NewInPart);
         assert!(attachment::destroy(&database, &scope, &both).await.is_err(), "of a whole one nothing may be missing");
-        let in_part = Attachment { in_part: true, ..both.clone() };
+        let in_part = Attachment { in_part: true, check_sql: Some("select 1 where false".to_owned()), ..both.clone() };
+        assert!(attachment::read(&database, &scope, &in_part).await.unwrap(), "it is still to be torn down");
         let warnings = attachment::destroy(&database, &scope, &in_part).await.unwrap();
         assert!(warnings[0].detail.contains("index \"two\" does not exist"), "{warnings:?}");
         let left = "select count(*) from pg_class where relname in ('one', 'two', 'only_once')";

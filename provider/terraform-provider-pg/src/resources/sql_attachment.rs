@@ -81,8 +81,11 @@ impl Resource<Data> for SqlAttachment {
                 Ok(state_after(plan))
             }
             // With a state the CLI knows it as tainted: it is torn down before it is set up again.
+            // What replaces it sees no private state, so the empty text must say that no setup is in force.
             Err(failure) if failure.remains == Remains::NewInPart => {
-                Err(ApplyFailure { state: Some(in_part(state_after(plan))), diagnostics: one(&failure.error) })
+                let mut state = in_part(state_after(plan));
+                state.value.set("setup_sql", "".into());
+                Err(ApplyFailure { state: Some(state), diagnostics: one(&failure.error) })
             }
             Err(failure) => Err(one(&failure.error).into()),
         }
@@ -244,7 +247,7 @@ fn declared(value: &Value, private: &Private) -> Result<Attachment, Diagnostics>
                 Some("warn") => OnTeardownError::Warn,
                 _ => OnTeardownError::Fail,
             },
-            in_part: private.contains_key(IN_PART),
+            in_part: private.contains_key(IN_PART) || value.get("setup_sql").as_str() == Some(""),
         })
     };
     read().ok_or_else(|| {
