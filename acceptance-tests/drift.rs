@@ -129,8 +129,9 @@ fn every_property_of_an_index_is_looked_at() {
         let plan = w.plan(&all);
         let before = |n: usize, property: &str| {
             let changes = plan.json["resource_changes"].as_array().into_iter().flatten();
-            let found = changes.filter(|change| change["address"] == format!("pg_vector_index.i{n}"));
-            let value = found.last().map(|change| change["change"]["before"][property].to_string()).unwrap_or_default();
+            let mut found = changes.filter(|change| change["address"] == format!("pg_vector_index.i{n}"));
+            let value =
+                found.next_back().map(|change| change["change"]["before"][property].to_string()).unwrap_or_default();
             value.trim_matches('"').to_owned()
         };
         for (n, (property, .., shown)) in cases.iter().enumerate() {

@@ -226,8 +226,8 @@ fn embeddings_of_3072_dimensions_are_indexed_and_found() {
     alternating(|w| {
         let embedding =
             |row: i32| (0..3_072).map(|d| (d * (row + 2) % 7 - 3).to_string()).collect::<Vec<_>>().join(",");
-        let lines: String = (0..12).map(|row| format!("{{\"id\":{row},\"e\":[{}]}}\n", embedding(row))).collect();
-        w.folder().write("embeddings.jsonl", &lines).unwrap();
+        let lines: Vec<String> = (0..12).map(|row| format!("{{\"id\":{row},\"e\":[{}]}}\n", embedding(row))).collect();
+        w.folder().write("embeddings.jsonl", &lines.concat()).unwrap();
         let rows = "rows_file = \"embeddings.jsonl\"";
         let with = |more: &str| format!("{}{}", table("e vector(3072)", rows), index(more));
         let ways_out = ["at most 2000", "3072", "quantize = \"half\"", "quantize = \"binary\"", "`subvector`"];
