@@ -91,6 +91,73 @@ fn an_index_that_was_dropped_or_changed_is_built_again() {
 }
 
 #[test]
+fn every_property_of_an_index_is_looked_at() {
+    // The property, how it is declared, what somebody makes of the index instead, and how the plan shows that.
+    let cases = [
+        ("metric", "", "hnsw (e vector_l2_ops) with (m = 8)", "l2"),
+        ("method", "", "ivfflat (e vector_cosine_ops)", "ivfflat"),
+        ("m", "", "hnsw (e vector_cosine_ops) with (m = 9)", "9"),
+        ("ef_construction", "", "hnsw (e vector_cosine_ops) with (m = 8, ef_construction = 70)", "70"),
+        ("where", "", "hnsw (e vector_cosine_ops) with (m = 8) where id > 3", "(id > 3)"),
+        ("quantize", "", "hnsw ((e::halfvec(3)) halfvec_cosine_ops) with (m = 8)", "half"),
+        ("subvector", "", "hnsw ((subvector(e, 1, 2)::vector(2)) vector_cosine_ops) with (m = 8)", "2"),
+        ("column", "", "hnsw (h halfvec_cosine_ops) with (m = 8)", "h"),
+        ("operator_class", "", "hnsw (h halfvec_cosine_ops) with (m = 8)", "halfvec_cosine_ops"),
+        ("quantize", "quantize = \"half\"", "hnsw (e vector_cosine_ops) with (m = 8)", "null"),
+        ("where", "where = \"id>3\"", "hnsw (e vector_cosine_ops) with (m = 8)", "null"),
+        ("where", "where = \"id>3\"", "hnsw (e vector_cosine_ops) with (m = 8) where id >= 3", "(id >= 3)"),
+    ];
+    alternating(|w| {
+        let indexes: String = (0..=cases.len())
+            .map(|n| {
+                let more = cases.get(n).map_or("", |case| case.1);
+                index(&format!("column = \"e\"\n  name = \"n{n}\"\n  method = \"hnsw\"\n  m = 8\n  {more}"))
+                    .replace("\"i\"", &format!("\"i{n}\""))
+            })
+            .collect();
+        let all = format!("{}{indexes}", table("e vector(3); h halfvec(3)", "rows = [{ id = 1, e = [1, 2, 3] }]"));
+        let definitions = "select string_agg(pg_get_indexdef(indexrelid), '; ' order by indexrelid::regclass::text)
+                           from pg_index where indrelid = 't'::regclass";
+        w.apply(&all);
+        let declared = w.sql(definitions);
+        for (n, (.., other, _)) in cases.iter().enumerate() {
+            w.sql(&format!("drop index t__vector__n{n}; create index t__vector__n{n} on t using {other}"));
+        }
+        // The last one is not built again, so it is only described otherwise.
+        let last = cases.len();
+        w.sql(&format!("alter index t__vector__n{last} set (m = 20)"));
+        let plan = w.plan(&all);
+        let before = |n: usize, property: &str| {
+            let changes = plan.json["resource_changes"].as_array().into_iter().flatten();
+            let mut found = changes.filter(|change| change["address"] == format!("pg_vector_index.i{n}"));
+            let value =
+                found.next_back().map(|change| change["change"]["before"][property].to_string()).unwrap_or_default();
+            value.trim_matches('"').to_owned()
+        };
+        for (n, (property, .., shown)) in cases.iter().enumerate() {
+            assert_eq!(before(n, property), *shown, "{property} of n{n}");
+        }
+        assert_eq!((before(last, "m"), before(last, "valid")), ("20".to_owned(), "false".to_owned()));
+        assert!(plan.actions().iter().all(|(address, action)| address.contains("index") == (action == "update")));
+        plan.text.says(&["without a rebuild"]);
+        w.apply_plan();
+        assert_eq!(w.sql(definitions), declared);
+    });
+}
+
+#[test]
+fn an_index_under_another_name_is_no_longer_ours() {
+    alternating(|w| {
+        let all = format!("{}{}", table("e vector(3)", ""), index("column = \"e\"\n  method = \"hnsw\""));
+        w.apply(&all);
+        w.sql("alter index t__vector__e rename to theirs");
+        assert_eq!(w.plan(&all).action("pg_vector_index.i"), "create");
+        w.apply_plan();
+        assert!(exists(w, "t__vector__e") && exists(w, "theirs"));
+    });
+}
+
+#[test]
 fn a_table_that_became_a_view_is_not_touched() {
     alternating(|w| {
         w.apply(&declared());

@@ -49,6 +49,47 @@ fn an_import_block_plans_an_import_and_nothing_else() {
 }
 
 #[test]
+fn a_generated_configuration_plans_nothing() {
+    everywhere(|w| {
+        w.sql(
+            "create extension vector;
+             create table t (id bigint primary key, e vector(3), h halfvec(8), kind text);
+             create index t__vector__e on t using hnsw (e vector_ip_ops) with (m = 10, ef_construction = 70);
+             create index t__vector__part on t using ivfflat ((subvector(h, 1, 4)::halfvec(4)) halfvec_l2_ops)
+                 with (lists = 3) where kind in ('x', 'y');
+             create index t__vector__bits on t using hnsw ((binary_quantize(h)::bit(8)) bit_hamming_ops);
+             create index t__vector__half on t using hnsw ((e::halfvec(3)) halfvec_cosine_ops)",
+        );
+        let imports: String = ["e", "part", "bits", "half"]
+            .map(|name| format!("import {{\n  to = pg_vector_index.{name}\n  id = \"public.t__vector__{name}\"\n}}\n"))
+            .concat();
+        w.configure(&format!("{imports}import {{\n  to = pg_table_target.t\n  id = \"public.t\"\n}}\n"));
+        let planned = w.tf(&["plan", "-generate-config-out=generated.tf"]).succeeded();
+        planned.says(&["5 to import, 0 to add, 0 to change, 0 to destroy"]);
+        w.tf(&["apply", "-auto-approve"]).succeeded();
+        w.assert_empty_plan();
+        assert!(!w.log().contains("create index concurrently"), "something was built");
+    });
+}
+
+#[test]
+fn an_index_is_imported_by_its_identity() {
+    // Terraform 1.11 and older do not know identities in configurations.
+    for cli in crate::support::clis().iter().filter(|cli| !cli.name.contains("Terraform v1.11")) {
+        let w = &mut testbed::Workspace::new(cli, 18, crate::support::provider());
+        w.sql(
+            "create extension vector; create schema \"My s\"; create table \"My s\".\"T\" (id bigint primary key, e vector(3));
+             create index \"T__vector__e\" on \"My s\".\"T\" using hnsw (e vector_l2_ops)",
+        );
+        let tf = "import {\n  to = pg_vector_index.i\n  identity = { schema_name = \"My s\", index_name = \"T__vector__e\" }\n}\n\
+                  resource \"pg_vector_index\" \"i\" {\n  table = \"\\\"My s\\\".\\\"T\\\"\"\n  column = \"e\"\n  method = \"hnsw\"\n  \
+                  metric = \"l2\"\n}\n";
+        w.plan(tf).text.says(&["1 to import, 0 to add, 0 to change, 0 to destroy"]);
+        w.apply_plan();
+    }
+}
+
+#[test]
 fn a_name_is_quoted_where_sql_quotes_it() {
     alternating(|w| {
         w.sql(r#"create schema "My Schema"; create table "My Schema"."t.""x" (id bigint primary key)"#);

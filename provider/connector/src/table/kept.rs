@@ -115,7 +115,8 @@ pub(super) const BOTH_WAYS: &str = " bit>int4 bit>int8 bytea>int2 bytea>int4 byt
     sparsevec>halfvec timestamp>date timestamptz>date timetz>time vector>halfvec ";
 
 /// The pairs that have a way there and back, and whose `=` compares something else than the whole value.
-pub(super) const BOTH_WAYS_AS_TEXT: &str = " box>circle box>point box>polygon circle>box circle>polygon path>polygon point>box polygon>box polygon>circle \
+pub(super) const BOTH_WAYS_AS_TEXT: &str =
+    " box>circle box>point box>polygon circle>box circle>polygon path>polygon point>box polygon>box polygon>circle \
     polygon>path ";
 
 /// The pairs that only a clock that is put forward or back can hurt.
