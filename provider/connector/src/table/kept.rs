@@ -115,9 +115,8 @@ pub(super) const BOTH_WAYS: &str = " bit>int4 bit>int8 bytea>int2 bytea>int4 byt
     sparsevec>halfvec timestamp>date timestamptz>date timetz>time vector>halfvec ";
 
 /// The pairs that have a way there and back, and whose `=` compares something else than the whole value.
-pub(super) const BOTH_WAYS_AS_TEXT: &str =
-    " box>circle box>point box>polygon circle>box circle>polygon path>polygon point>box polygon>box polygon>circle \
-    polygon>path ";
+pub(super) const BOTH_WAYS_AS_TEXT: &str = " box>circle box>point box>polygon circle>box circle>polygon path>polygon \
+    point>box polygon>box polygon>circle polygon>path ";
 
 /// The pairs that only a clock that is put forward or back can hurt.
 pub(super) const BY_ZONE: &str = " timestamp>timestamptz timestamptz>timestamp ";
@@ -206,9 +205,8 @@ fn between_values(from: &PgType, to: &PgType) -> Rule {
 fn within_type(from: &PgType, to: &PgType) -> Rule {
     let (old, new) = (from.numbers(), to.numbers());
     match (from.name(), old.as_slice(), new.as_slice()) {
-        ("numeric", _, []) => Rule::Keeps,
+        ("numeric" | "time" | "timetz" | "timestamp" | "timestamptz", _, []) => Rule::Keeps,
         ("numeric", [_, Some(old)], [_, Some(new)]) if old <= new => Rule::Keeps,
-        ("time" | "timetz" | "timestamp" | "timestamptz", _, []) => Rule::Keeps,
         ("time" | "timetz" | "timestamp" | "timestamptz", [Some(old)], [Some(new)]) if old <= new => Rule::Keeps,
         ("time" | "timetz" | "timestamp" | "timestamptz", [], [Some(6)]) => Rule::Keeps,
         ("interval", ..) => {
