@@ -2,7 +2,7 @@
 
 use testbed::{TestDatabase, Workspace};
 
-use crate::support::{alternating, clis, everywhere, provider};
+use crate::support::{alternating, clis, everywhere, once, provider};
 
 const MANY: &str = r#"
 resource "pg_table_target" "t" {
@@ -90,6 +90,37 @@ fn configurations_that_need_the_same_schema_and_extension_at_once() {
             w.sql("select count(*) from pg_class where relnamespace = 'shared'::regnamespace and relkind = 'r'"),
             "3"
         );
+    });
+}
+
+#[test]
+fn fifty_tables_through_any_number_of_connections() {
+    once(18, |w| {
+        let (made, changed) = ("a = { type = \"int\" }", "a = { type = \"bigint\", nullable = false }");
+        for (connections, states) in [(1, &[made][..]), (2, &[made]), (10, &[made, changed])] {
+            let tf = |more: &str| {
+                format!(
+                    "provider \"pg\" {{\n  max_connections = {connections}\n}}\n\
+                     resource \"pg_table_target\" \"t\" {{\n  count = 50\n  schema_name = \"many\"\n  \
+                     table_name = \"t_${{count.index}}\"\n  primary_key = [\"id\"]\n  columns = {{\n    \
+                     id = {{ type = \"bigint\" }}\n    e = {{ type = \"vector(3)\" }}\n    {more}\n  }}\n}}\n"
+                )
+            };
+            for state in states {
+                w.configure(&tf(state));
+                w.tf(&["apply", "-auto-approve", "-parallelism=30"]).succeeded();
+            }
+            if states.len() > 1 {
+                w.assert_empty_plan();
+            }
+            w.tf(&["destroy", "-auto-approve", "-parallelism=30"]).succeeded();
+            assert_eq!(w.sql("select count(*) from pg_class where relnamespace = 'many'::regnamespace"), "0");
+            w.sql("drop schema many; drop extension vector");
+        }
+        let log = w.log();
+        for word in ["deadlock detected", "tuple concurrently updated"] {
+            assert!(!log.contains(word), "{word}\n{log}");
+        }
     });
 }
 

@@ -1,6 +1,6 @@
 //! Drift: what somebody changed behind our back is seen exactly, and the next apply repairs it.
 
-use crate::support::{alternating, describe, exists, index, shape, table};
+use crate::support::{alternating, describe, exists, index, once, shape, table};
 
 fn declared() -> String {
     table("a text; n integer", "rows = [{ id = 1, a = \"x\", n = 1 }, { id = 2, a = \"y\", n = 2 }]")
@@ -98,5 +98,81 @@ fn a_table_that_became_a_view_is_not_touched() {
         w.configure(&declared());
         w.tf(&["apply", "-auto-approve"]).failed_with(&["view"]);
         assert_eq!(shape(w, "real_t"), "id bigint!, a text, n integer");
+    });
+}
+
+#[test]
+fn a_primary_key_that_is_gone_is_said_and_not_paid_for_with_rows() {
+    alternating(|w| {
+        w.apply(&declared());
+        w.sql("alter table t drop constraint t_pkey; insert into t values (9, 'theirs', 9)");
+        w.plan_fails(&declared(), &["primary_key", "1 row not declared here", "add primary key (id)", "force_destroy"]);
+        assert_eq!(w.sql("select count(*) from t"), "3");
+        w.sql("alter table t add primary key (id)");
+        w.assert_empty_plan();
+        // Where nothing of others is in it, the table is made anew as declared.
+        w.sql("delete from t where id = 9; alter table t drop constraint t_pkey");
+        assert_eq!(w.plan(&declared()).action("pg_table_target.t"), "delete,create");
+        w.apply_plan();
+        assert_eq!(w.sql("select id, a, n from t order by id"), "1|x|1\n2|y|2");
+    });
+}
+
+#[test]
+fn a_table_that_was_renamed_is_made_again_and_the_other_is_kept() {
+    alternating(|w| {
+        w.apply(&declared());
+        w.sql("alter table t rename to elsewhere; insert into elsewhere values (9, 'theirs', 9)");
+        assert_eq!(w.plan(&declared()).action("pg_table_target.t"), "create");
+        w.apply_plan();
+        assert_eq!(w.sql("select count(*) from t"), "2");
+        assert_eq!(w.sql("select count(*) from elsewhere"), "3");
+    });
+}
+
+#[test]
+fn a_default_or_comment_that_was_changed_is_changed_back() {
+    alternating(|w| {
+        let tf = table("b text", "comment = \"ours\"").replace(
+            "\"bigint\" }",
+            "\"bigint\" }\n    a = { type = \"text\", default = \"upper('x')\", comment = \"c\" }",
+        );
+        w.apply(&tf);
+        for (behind, step) in [
+            ("alter table t alter a set default 'other'", "alter table public.t alter column a set default upper("),
+            ("alter table t alter a drop default", "alter table public.t alter column a set default upper("),
+            ("comment on column t.a is 'theirs'", "comment on column public.t.a is "),
+            ("comment on table t is null", "comment on table public.t is "),
+        ] {
+            println!("{behind}");
+            w.sql(behind);
+            let plan = w.plan(&tf);
+            let steps = plan.steps("pg_table_target.t");
+            assert!(matches!(steps.as_slice(), [only] if only.starts_with(step)), "{steps:?}");
+            w.apply_plan();
+        }
+        // What was never set here is left alone.
+        w.sql("alter table t alter b set default 'theirs'; comment on column t.b is 'theirs'");
+        w.assert_empty_plan();
+    });
+}
+
+#[test]
+fn a_table_that_has_another_owner_now_is_refused_and_says_so() {
+    once(18, |w| {
+        let role = format!("{}_user", w.database().name);
+        w.sql(&format!("create role {role} login; grant all on schema public to {role}"));
+        w.folder().set("PGUSER", &role);
+        w.apply(&declared());
+        w.sql("alter table t owner to postgres");
+        // Not even its rows can be read now.
+        w.plan_fails(&declared(), &["public.t", "42501", "owner"]);
+        w.sql(&format!("grant select, insert, update, delete on t to {role}"));
+        w.assert_empty_plan();
+        w.apply_fails(&declared().replace("type = \"integer\"", "type = \"bigint\""), &["42501", "owner"]);
+        assert_eq!(shape(w, "t"), "id bigint!, a text, n integer");
+        w.sql(&format!("alter table t owner to {role}"));
+        w.destroy();
+        w.sql(&format!("drop owned by {role}; drop role {role}"));
     });
 }

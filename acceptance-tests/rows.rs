@@ -135,6 +135,8 @@ fn a_row_that_cannot_be_is_an_error_of_the_plan() {
             ("[{ a = \"x\" }]", vec!["id"]),
             ("[{ id = 1, b = \"x\" }]", vec!["b"]),
             ("[{ id = \"one\" }]", vec!["id", "one"]),
+            ("[{ id = 1 }, { id = 2, a = true }]", vec!["Row 1 (id = 2)", "a: true is no text"]),
+            ("{ first = { id = 2, a = [1] } }", vec!["first", "(id = 2)", "a: [1] is no text"]),
             ("[{ id = 1.5 }]", vec!["id", "1.5"]),
             ("[{ id = 9223372036854775808 }]", vec!["id", "9223372036854775808"]),
             ("[1]", vec!["rows"]),
@@ -178,5 +180,33 @@ fn state_never_takes_over_what_the_plan_does_not_say() {
         // Rows are not part of what the plan observed, so the declared row wins, as the plan said.
         w.apply_plan();
         assert_eq!(rows(w), "1|y");
+    });
+}
+
+#[test]
+fn a_unique_value_that_two_rows_exchange_is_explained() {
+    once(18, |w| {
+        w.apply(&with("[{ id = 1, a = \"x\" }, { id = 2, a = \"y\" }]"));
+        w.sql("alter table t add constraint one_each unique (a)");
+        let exchanged = with("[{ id = 1, a = \"y\" }, { id = 2, a = \"x\" }]");
+        w.apply_fails(&exchanged, &["one_each", "column a", "deferrable"]);
+        assert_eq!(rows(w), "1|x\n2|y");
+        w.sql("alter table t drop constraint one_each, add constraint one_each unique (a) deferrable");
+        w.apply(&exchanged);
+        assert_eq!(rows(w), "1|y\n2|x");
+    });
+}
+
+#[test]
+fn a_row_that_a_rule_keeps_away_is_an_error() {
+    once(16, |w| {
+        w.apply(&with("[{ id = 1, a = \"x\" }]"));
+        w.sql("create rule none as on insert to t do instead nothing");
+        w.apply_fails(
+            &with("[{ id = 1, a = \"x\" }, { id = 2, a = \"y\" }]"),
+            &["(id = 2)", "not in the table", "rule"],
+        );
+        assert_eq!(rows(w), "1|x");
+        w.apply(&with("[{ id = 1, a = \"x\" }]"));
     });
 }

@@ -42,7 +42,9 @@ fn many_rows_come_change_and_go() {
 
         let before = w.sql("select xmin from t where id = 11");
         write(w, "r.jsonl", &lines(10..5005, |id| format!("row {id}{}", if id % 100 == 0 { "!" } else { "" })));
-        assert_eq!(w.plan(&with("r.jsonl", "")).action("pg_table_target.t"), "update");
+        let plan = w.plan(&with("r.jsonl", ""));
+        assert_eq!(plan.action("pg_table_target.t"), "update");
+        plan.text.says(&["10 rows that came from rows_file", "5 rows are inserted and 49 rows are updated"]);
         w.apply_plan();
         assert_eq!(w.sql("select count(*), min(id), max(id) from t"), "4995|10|5004");
         assert_eq!(w.sql("select count(*) from t where a like '%!'"), "50");
@@ -53,6 +55,23 @@ fn many_rows_come_change_and_go() {
         w.destroy();
         assert!(!exists(w, "t"));
         assert_eq!(ledgers(w), with_ledger - 1, "a ledger outlived its table");
+    });
+}
+
+#[test]
+fn a_tainted_table_is_replaced_with_its_rows_but_not_with_those_of_others() {
+    alternating(|w| {
+        write(w, "r.jsonl", &lines(0..50, |id| format!("row {id}")));
+        w.apply(&with("r.jsonl", ""));
+        let (ledgers_before, oid) = (ledgers(w), w.sql("select 't'::regclass::oid"));
+        assert_eq!(w.tf(&["taint", "pg_table_target.t"]).code, 0);
+        w.sql("insert into t values (100, 'theirs')");
+        w.apply_fails(&with("r.jsonl", ""), &["1 row", "force_destroy"]);
+        w.sql("delete from t where id = 100");
+        w.apply(&with("r.jsonl", ""));
+        assert_ne!(w.sql("select 't'::regclass::oid"), oid, "it is another table");
+        assert_eq!(w.sql("select count(*) from t"), "50");
+        assert_eq!(ledgers(w), ledgers_before, "a ledger outlived its table");
     });
 }
 
@@ -139,6 +158,13 @@ fn what_is_wrong_is_said_with_its_line() {
             ("key.jsonl", "{\"id\": 1}\n{\"a\": \"x\"}\n", vec!["key.jsonl", "id", "2"]),
             ("column.csv", "id,nope\n1,2\n", vec!["column.csv", "nope"]),
             ("cells.csv", "id,a\n1,x\n2,y,z\n", vec!["cells.csv", "3"]),
+            (
+                "value.jsonl",
+                "{\"id\": 1}\n\n{\"id\": 2, \"a\": 5}\n",
+                vec!["value.jsonl, line 3, column a: 5 is no text"],
+            ),
+            ("server.csv", "id,a\n1,x\n1e400,y\n", vec!["server.csv, line 3, column id:", "1e400"]),
+            ("null.jsonl", "{\"id\": 1}\n{\"id\": null}\n", vec!["null.jsonl, line 2, column id: it is null"]),
             ("kind.parquet", "PAR1", vec!["kind.parquet"]),
         ] {
             println!("{file}");
@@ -148,5 +174,30 @@ fn what_is_wrong_is_said_with_its_line() {
         }
         w.plan_fails(&with("nowhere.jsonl", ""), &["nowhere.jsonl"]);
         w.plan_fails(&with("bad.jsonl", "rows = []"), &["rows", "rows_file"]);
+    });
+}
+
+#[test]
+fn a_change_of_a_file_says_how_many_rows_it_writes() {
+    alternating(|w| {
+        write(w, "r.jsonl", &lines(0..100, |id| format!("row {id}")));
+        w.apply(&with("r.jsonl", ""));
+        write(w, "r.jsonl", &lines(0..110, |id| format!("row {id}{}", if id < 7 { "!" } else { "" })));
+        w.plan(&with("r.jsonl", "")).text.says(&["In public.t, 10 rows are inserted and 7 rows are updated."]);
+        w.apply_plan();
+        assert_eq!(w.sql("select count(*), count(*) filter (where a like '%!') from t"), "110|7");
+    });
+}
+
+#[test]
+fn a_table_of_somebody_else_keeps_its_own_rows_and_says_which_go() {
+    alternating(|w| {
+        w.sql("create table t (id bigint primary key, a text); insert into t values (99, 'theirs')");
+        write(w, "r.jsonl", &lines(0..100, |id| format!("row {id}")).replace("{\"id\": 99, \"a\": \"row 99\"}\n", ""));
+        w.apply(&with("r.jsonl", "managed_by = \"user\""));
+        assert_eq!(w.sql("select count(*) from t"), "100");
+        w.tf(&["plan", "-destroy"]).succeeded().says(&["99 rows", "deleted from public.t", "The table stays"]);
+        w.destroy();
+        assert_eq!((w.sql("select id, a from t"), ledgers(w)), ("99|theirs".to_owned(), 0));
     });
 }

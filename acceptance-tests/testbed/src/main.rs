@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks to its user")]
 
 mod bench;
+mod bench_rows;
 mod demo;
 
 use std::process::{Command, ExitCode};
@@ -14,11 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "usage: testbed run [--pg 15,16,18] -- COMMAND ARGS...
        testbed demo --provider FOLDER --example FOLDER [--keep]
        testbed bench --provider FOLDER
+       testbed bench-rows --provider FOLDER --rows N,N,...
 
 run   starts Postgres servers, sets TESTBED_PG15/16/18 and TESTBED_CLIS, runs the command, stops the servers and
       ends as the command did
 demo  applies the example to a throw-away server with the provider in FOLDER, step by step
 bench measures plans with the provider in FOLDER beside the CLI's own
+bench-rows
+      measures rows of files beside psql and the reference connector, for each number of rows
 
 PG_TEST_URL names a server to use instead of starting one, TF_CLI the CLIs (separated by :) instead of those on the PATH.";
 
@@ -56,6 +60,7 @@ async fn command(args: &[String]) -> Result<ExitCode> {
     match args.split_first().map(|(name, rest)| (name.as_str(), rest)) {
         Some(("run", rest)) => run(rest).await,
         Some(("bench", rest)) => bench::run(rest).await,
+        Some(("bench-rows", rest)) => bench_rows::run(rest).await,
         Some(("demo", rest)) => demo::run(rest).await,
         _ => Err(USAGE.to_owned()),
     }

@@ -81,8 +81,8 @@ impl<R: BufRead> Reader<R> {
         self.beside.clear();
         let result = if text.trim_start().starts_with('{') {
             let mut parser = serde_json::Deserializer::from_str(text);
-            let fields = Fields { text, beside: &mut self.beside, fields: &mut self.fields };
-            parser.deserialize_map(fields).and_then(|()| parser.end()).map(|()| true)
+            let finder = Finder { text, beside: &mut self.beside, fields: &mut self.fields };
+            parser.deserialize_map(finder).and_then(|()| parser.end()).map(|()| true)
         } else {
             serde_json::from_str::<IgnoredAny>(text).map(|_| false)
         };
@@ -100,13 +100,13 @@ impl<R: BufRead> Reader<R> {
 }
 
 /// Notes where the fields of an object stand.
-struct Fields<'r, 'n> {
+struct Finder<'r, 'n> {
     text: &'r str,
     beside: &'n mut String,
     fields: &'n mut Vec<(Span, Span)>,
 }
 
-impl<'r> Visitor<'r> for Fields<'r, '_> {
+impl<'r> Visitor<'r> for Finder<'r, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,7 +130,7 @@ impl<'r> Visitor<'r> for Fields<'r, '_> {
     }
 }
 
-impl<'r> Fields<'r, '_> {
+impl<'r> Finder<'r, '_> {
     /// Where a piece of the line stands in it.
     fn place(&self, piece: &'r str) -> Span {
         let start = (piece.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);

@@ -47,7 +47,14 @@ const GATHERED: usize = 1 << 10;
 impl Gathered {
     /// Adds a text and where it ends.
     fn add(&mut self, text: &str) {
-        self.bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        // Most texts are short, and every byte costs.
+        match u8::try_from(text.len()) {
+            Ok(length) if length < u8::MAX => self.bytes.push(length),
+            _ => {
+                self.bytes.push(u8::MAX);
+                self.bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            }
+        }
         if self.bytes.len() + text.len() > GATHERED {
             self.hasher.update(&self.bytes);
             self.bytes.clear();
@@ -229,6 +236,36 @@ mod tests {
         let mut x = Sum::default();
         x.add(&sha256(b"x"));
         assert_eq!(a, x, "all ones and one are zero");
+    }
+
+    #[test]
+    fn texts_do_not_run_into_each_other() {
+        let long = |n: usize| "x".repeat(n);
+        let digest = |cells: &[(&str, &str)]| {
+            let mut digest = CellDigest::default();
+            for (name, text) in cells {
+                digest.add(name, text);
+            }
+            digest.finish()
+        };
+        let all = [
+            digest(&[]),
+            digest(&[("a", "")]),
+            digest(&[("a", "b")]),
+            digest(&[("ab", "")]),
+            digest(&[("a", "b"), ("c", "")]),
+            digest(&[("a", &long(254))]),
+            digest(&[("a", &long(255))]),
+            digest(&[("a", &long(256))]),
+            digest(&[("a", &long(5000))]),
+            digest(&[("a", &long(5001))]),
+        ];
+        let different: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+        let mut again = CellDigest::default();
+        again.add("a", &long(5000));
+        assert_eq!(again.finish(), all[8]);
+        assert_eq!(again.finish(), all[0], "it begins anew");
     }
 
     #[test]

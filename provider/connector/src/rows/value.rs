@@ -490,7 +490,7 @@ impl Elements<'_> {
     fn push(&mut self, element: &str) -> Result<(), Fault> {
         let limit = if self.half { 65_520.0 } else { f32::INFINITY };
         let fits = match element.parse::<f32>() {
-            Ok(float) if float == 0.0 => Decimal::parse(element).is_some_and(|number| number.is_zero()),
+            Ok(0.0) => Decimal::parse(element).is_some_and(|number| number.is_zero()),
             Ok(float) => float.abs() < limit,
             Err(_) => false,
         };
@@ -566,13 +566,12 @@ fn array(base: &Base, items: &[Value], stripped: &mut bool) -> Result<(String, V
     let mut inner: Option<Vec<usize>> = None;
     for item in items {
         if !nests {
-            elements.push(match item {
-                Value::Null => "NULL".to_owned(),
-                _ => {
-                    let mut text = String::new();
-                    scalar(base, &item.into(), &mut text, stripped)?;
-                    quoted_element(&text)
-                }
+            elements.push(if item.is_null() {
+                "NULL".to_owned()
+            } else {
+                let mut text = String::new();
+                scalar(base, &item.into(), &mut text, stripped)?;
+                quoted_element(&text)
             });
             continue;
         }

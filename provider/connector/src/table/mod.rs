@@ -129,12 +129,12 @@ pub fn plan_drop(drop: &TableDrop) -> Vec<Step> {
 /// Asks the live database, at plan time, whether it forbids the change; about this table only. Its warnings come in
 /// addition to those of the plan: the hazards of the steps with the size of the table that they hit, and what is lost.
 pub async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
-    veto::veto(database, scope, change).await
+    Box::pin(veto::veto(database, scope, change)).await
 }
 
 /// The same for a drop.
 pub async fn veto_drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Vec<Error>> {
-    veto::veto_drop(database, scope, drop).await
+    Box::pin(veto::veto_drop(database, scope, drop)).await
 }
 
 /// What is looked for beside the table itself.
@@ -168,7 +168,7 @@ pub struct Seen {
 
 /// Reads a table and what is to be known of our rows in it.
 pub async fn read(database: &Database, scope: &Scope, name: &TableName, look: Look<'_>) -> Result<Option<Seen>, Error> {
-    read::read(database, scope, name, look).await
+    Box::pin(read::read(database, scope, name, look)).await
 }
 
 /// Makes the change: all of it or nothing. `digest_rows` says whether to take the server's digest of our rows.
@@ -178,12 +178,12 @@ pub async fn apply(
     change: &TableChange,
     digest_rows: bool,
 ) -> Result<Applied, Error> {
-    apply::apply(database, scope, change, digest_rows).await
+    Box::pin(apply::apply(database, scope, change, digest_rows)).await
 }
 
 /// Drops the table, or deletes our rows from one that the user manages.
 pub async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Error> {
-    drop::drop(database, scope, drop).await
+    Box::pin(drop::drop(database, scope, drop)).await
 }
 
 /// What a change does, for errors.

@@ -40,7 +40,7 @@ impl World {
     }
 
     /// What a careless message may hold.
-    fn secrets(&self) -> String {
+    fn secrets() -> String {
         format!("{:?} or {:?}", Value::from("of the \"block\""), Value::from("of the resource"))
     }
 
@@ -48,7 +48,7 @@ impl World {
     async fn trouble<D>(&self, context: &Context<D>, operation: &str) -> Result<(), Diagnostics> {
         self.note(operation);
         assert!(!self.is(&format!("panic in {operation}")), "the sky fell in {operation}");
-        assert!(!self.is(&format!("panic with secrets in {operation}")), "no {} in sight", self.secrets());
+        assert!(!self.is(&format!("panic with secrets in {operation}")), "no {} in sight", Self::secrets());
         if self.is(&format!("hang in {operation}")) {
             pending::<()>().await;
         }

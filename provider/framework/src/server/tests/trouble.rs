@@ -186,7 +186,7 @@ async fn a_stop_reaches_what_runs() {
             assert_eq!(stopped.error, "");
             assert_eq!(started.elapsed(), Duration::from_secs(seconds), "{fault}");
             assert_eq!(told(&diagnostics), [summary], "{fault}");
-            assert!(diagnostics[0].detail.contains("The run was stopped"), "{diagnostics:?}");
+            assert!(diagnostics[0].detail.contains("The run was stopped"), "{fault}: {diagnostics:?}");
             assert!(!diagnostics[0].detail.contains("timeout"), "{diagnostics:?}");
         }
     }

@@ -9,6 +9,7 @@ pub mod schema;
 
 use async_trait::async_trait;
 use pg_connector::catalog::RelationKind;
+use pg_connector::rows::Ledger;
 use pg_connector::spec::ManagedBy;
 use pg_connector::table::{self, Applied, Look, Seen, TableChange};
 use pg_connector::{Blame, Error, TableName};
@@ -69,7 +70,7 @@ impl Resource<Data> for TableTarget {
         if let Some(spec) = &spec {
             let faults = spec.faults();
             if !faults.is_empty() {
-                diagnostics.extend(diagnostics::errors(&faults, &model::path));
+                diagnostics.extend(diagnostics::errors(&faults, &inferred::path(config)));
                 return;
             }
         }
@@ -182,7 +183,10 @@ impl Resource<Data> for TableTarget {
 
     async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
         let database = diagnostics::database(context)?;
-        let memory = Memory::from_private(private)?;
+        let mut memory = Memory::from_private(private)?;
+        if memory.declared.is_none() && !prior.get("rows_file").is_null() {
+            memory.ledger = sole_ledger(context, prior).await?;
+        }
         let consent = memory.force_destroy.unwrap_or_else(|| prior.get("force_destroy").as_bool() == Some(true));
         let drop = plan::table_drop(prior, &memory, consent)?;
         let warnings = table::drop(database, &diagnostics::scope(context), &drop).await.map_err(|e| one(&e))?;
@@ -200,7 +204,8 @@ impl Resource<Data> for TableTarget {
             ImportId::Identity(identity) => model::table_name(&identity)
                 .ok_or_else(|| Diagnostic::error("Invalid import identity", "It needs schema_name and table_name."))?,
         };
-        Ok(imported(&name))
+        let faults = pg_connector::spec::import_faults(&name);
+        if faults.is_empty() { Ok(imported(&name)) } else { Err(diagnostics::errors(&faults, &|_| Path::default())) }
     }
 
     fn generate(&self, config: &mut Value) {
@@ -231,7 +236,8 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
     let change = TableChange { create_vector_extension: extension, ..change };
     let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
         .await
-        .map_err(|error| ApplyFailure::from(one(&perhaps_in_its_own_way(error, prior, change.desired.managed_by))))?;
+        .map_err(|error| perhaps_in_its_own_way(error, prior, change.desired.managed_by))
+        .map_err(|error| ApplyFailure::from(Diagnostics::from(diagnostics::error(&error, &inferred::path(config)))))?;
     for warning in &applied.warnings {
         context.warn(diagnostics::warning(warning));
     }
@@ -279,6 +285,14 @@ fn state_after(plan: Plan, change: TableChange, applied: &Applied, steps: Value)
     let mut private = plan.private;
     Memory::after(applied, change.desired).write(&mut private);
     State { value, private, identity: identity(&name) }
+}
+
+/// The ledger of a table whose bookkeeping is lost: of a tainted one, the CLI hands on the attributes alone.
+async fn sole_ledger(context: &Context<Data>, prior: &Value) -> Result<Option<Ledger>, Diagnostics> {
+    let Some(name) = model::table_name(prior) else { return Ok(None) };
+    let database = diagnostics::database(context)?;
+    let seen = table::read(database, &diagnostics::scope(context), &name, Look::Ledger).await.map_err(|e| one(&e))?;
+    Ok(seen.and_then(|seen| seen.ledger))
 }
 
 /// What an import knows before the first read.

@@ -9,7 +9,7 @@ use pg_connector::pg_type;
 use pg_connector::rows::{Files, Owned};
 use pg_connector::spec::{ManagedBy, TableSpec};
 use pg_connector::table::{self, TableChange, TableDrop};
-use pg_connector::{Error, TableName};
+use pg_connector::{Error, TableName, quote_ident};
 use tfplugin::{Context, Diagnostic, Diagnostics, Path, Plan, PlanRequest, Refinement, Value};
 
 use super::declared_rows::{self, Rows};
@@ -41,7 +41,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if let Some(spec) = &desired {
         let faults = spec.faults();
         if !faults.is_empty() {
-            return diagnostics::errors(&faults, &model::path);
+            return diagnostics::errors(&faults, &inferred::path(request.config));
         }
     }
     let rows = match declared_rows::declared(request.config, desired.as_ref(), &files(context)).await {
@@ -72,7 +72,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
 
     let decided = table::plan(&change);
     if !decided.refusals.is_empty() {
-        return diagnostics::errors(&decided.refusals, &model::path);
+        return diagnostics::errors(&decided.refusals, &inferred::path(request.config));
     }
     if creating && let Some(name) = left_to_nobody(&request, &memory, &plan.value) {
         return nobody_makes_it(&name).into();
@@ -312,7 +312,34 @@ async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: 
     };
     match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
         Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
-        Err(errors) => objections(&errors, false),
+        Err(errors) => {
+            let errors: Vec<Error> =
+                errors.into_iter().map(|error| why_replaced(error, &drop.declared.name, plan, memory)).collect();
+            objections(&errors, false)
+        }
+    }
+}
+
+/// An error ends the plan before it is shown, so it says itself why the table would go.
+fn why_replaced(error: Error, name: &TableName, plan: &Plan, memory: &Memory) -> Error {
+    let attributes = plan.replace.iter().map(Path::to_string).collect::<Vec<_>>().join(" and ");
+    let error = match attributes.as_str() {
+        "" => error,
+        attributes => error.doing_instead(format!("replace table {name}, which a change of {attributes} takes")),
+    };
+    let shown = |key: &[String]| if key.is_empty() { "gone".to_owned() } else { format!("({})", key.join(", ")) };
+    match (&memory.declared, &memory.observed) {
+        (Some(declared), Some(seen)) if declared.primary_key != seen.primary_key => {
+            let columns = declared.primary_key.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ");
+            let advice = error.advised().unwrap_or_default().to_owned();
+            error.advice(format!(
+                "The primary key was changed outside of this configuration: it was {} and is {}. To keep the table, put \
+                 it back yourself, as with `alter table {name} add primary key ({columns})`. {advice}",
+                shown(&declared.primary_key),
+                shown(&seen.primary_key),
+            ))
+        }
+        _ => error,
     }
 }
 

@@ -1,0 +1,145 @@
+//! How long rows take, side by side: psql's COPY and insert as the floor, this provider's library, the provider behind
+//! each CLI, and the reference connector.
+//!
+//! The contestants take turns, so that all of them meet the same machine; each number is a median, and what counts is the
+//! ratio to the floor.
+
+mod contestants;
+mod files;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use testbed::{Address, Cli, Result, Servers};
+
+use contestants::{Contestant, Place};
+use files::{Files, Phase, Shape};
+use report::Report;
+
+const MAJOR: u32 = 18;
+
+/// What is to be measured.
+struct Options {
+    provider: PathBuf,
+    sizes: Vec<u64>,
+}
+
+/// Reads the options, measures and prints tables.
+pub(crate) async fn run(args: &[String]) -> Result<ExitCode> {
+    let Options { provider, sizes } = options(args)?;
+    let example = provider.join("examples/rows_bench");
+    if !example.is_file() {
+        return Err(format!("{} is missing: run `make bench`", example.display()));
+    }
+    let clis = Cli::all()?;
+    let servers = Servers::start(&[MAJOR]).await?;
+    let address = servers.address(MAJOR)?;
+    let python = contestants::reference_python();
+    if let Err(error) = &python {
+        println!("The reference connector is left out, since it cannot be installed: {error}\n");
+    }
+    let everybody = Everybody { provider, example, clis, python: python.ok() };
+    let mut report = Report::new(everybody.names());
+    for rows in sizes {
+        for shape in [Shape::Plain, Shape::Vectors] {
+            let files = Files::write(servers.folder(), rows, shape)?;
+            for round in 0..rounds(rows) {
+                everybody.take_turns(address, servers.folder(), &files, (rows, shape, round), &mut report).await?;
+            }
+            report.print(rows, shape);
+        }
+    }
+    report.print_growth();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    let [provider_option, provider, sizes_option, sizes] = args else { return Err(crate::USAGE.to_owned()) };
+    if provider_option != "--provider" || sizes_option != "--rows" {
+        return Err(crate::USAGE.to_owned());
+    }
+    let provider = Path::new(provider).canonicalize().map_err(|e| format!("{provider}: {e}"))?;
+    let sizes = sizes.split(',').map(|size| size.trim().parse().map_err(|_| format!("{size:?} is no number of rows")));
+    Ok(Options { provider, sizes: sizes.collect::<Result<_>>()? })
+}
+
+/// Fewer rounds for what takes long.
+fn rounds(rows: u64) -> usize {
+    if rows > 200_000 { 1 } else { 3 }
+}
+
+/// All who take part.
+struct Everybody {
+    provider: PathBuf,
+    example: PathBuf,
+    clis: Vec<Cli>,
+    python: Option<PathBuf>,
+}
+
+impl Everybody {
+    fn names(&self) -> Vec<String> {
+        let mut names = vec!["psql".to_owned(), "library".to_owned()];
+        names.extend(self.clis.iter().map(ToString::to_string));
+        names.extend(self.python.iter().map(|_| "reference".to_owned()));
+        names
+    }
+
+    fn make(&self, at: usize, place: Place<'_>) -> Result<Contestant> {
+        match at {
+            0 => Contestant::psql(),
+            1 => Contestant::library(place, &self.example),
+            _ => match (self.clis.get(at - 2), &self.python) {
+                (Some(cli), _) => Contestant::cli(place, cli, &self.provider),
+                (None, Some(python)) => Contestant::reference(place, python),
+                (None, None) => Err("there is no such contestant".to_owned()),
+            },
+        }
+    }
+
+    /// One round: every contestant in a database of its own, all of them side by side in each phase.
+    async fn take_turns(
+        &self,
+        address: &Address,
+        folder: &Path,
+        files: &Files,
+        (rows, shape, round): (u64, Shape, usize),
+        report: &mut Report,
+    ) -> Result<()> {
+        let count = self.names().len();
+        let databases: Vec<String> =
+            (0..count).map(|at| format!("rows_{rows}_{shape:?}_{round}_{at}").to_lowercase()).collect();
+        let mut all = Vec::new();
+        for (at, database) in databases.iter().enumerate() {
+            testbed::database::run(address, "postgres", &format!("create database {database}")).await?;
+            let place = Place { address, database, folder, shape };
+            if shape == Shape::Vectors {
+                place.sql("create extension vector").await?;
+            }
+            all.push((place, self.make(at, place)?));
+        }
+        for phase in Phase::ALL {
+            for (at, (place, contestant)) in all.iter_mut().enumerate() {
+                // The floor is always that of all rows into an empty table.
+                if at == 0 && phase != Phase::Load {
+                    continue;
+                }
+                let answer = contestant.run(*place, files, phase).await?;
+                report.add((rows, shape, phase, at), &answer);
+                if shape == Shape::Vectors && at > 0 {
+                    match phase {
+                        Phase::Load => Contestant::index(*place).await?,
+                        Phase::Nothing => report.updated(at, Contestant::updated(*place).await?),
+                        Phase::OnePercent | Phase::Half => {}
+                    }
+                }
+            }
+        }
+        drop(all);
+        for database in &databases {
+            let sql = format!("drop database {database} with (force)");
+            testbed::database::run(address, "postgres", &sql).await?;
+        }
+        Ok(())
+    }
+}
