@@ -160,6 +160,10 @@ fn a_table_is_not_dropped_for_somebody_else_to_make_it_again() {
         let options = PlanOptions { refresh: true, replace: true };
         let planned = resource.plan_with(&given_away, options).await.map(|planned| planned.warnings);
         refusal(planned, &["drop public.t", "nothing here makes it again", "by itself"]);
+        given_away.set("managed_by", Value::unknown());
+        let planned = resource.plan_with(&given_away, options).await.map(|planned| planned.warnings);
+        refusal(planned, &["drop public.t", "known in the plan"]);
+        given_away.set("managed_by", "user".into());
         let action = resource.converge(&given_away).await.map_err(|e| e.to_string())?;
         assert_eq!(action, Action::Update, "without a replacement it is nothing but a note");
         Ok(())

@@ -89,6 +89,7 @@ fn tables_live_by_the_rules() {
                 Turn::Tainted | Turn::Replaced | Turn::Lost if given_away => &Turn::Nothing,
                 turn => turn,
             };
+            let veils = if given_away { &[][..] } else { veils };
             match turn {
                 Turn::WithoutRefresh => options.refresh = false,
                 Turn::Refreshed => {
@@ -109,6 +110,12 @@ fn tables_live_by_the_rules() {
                     let state = resource.value();
                     resource.forget();
                     import(stage, &mut resource, &before, &state, *by_identity).await?;
+                    // What was declared is ours again once it was declared again; until then the rows are somebody else's.
+                    let again = change(stage, &mut resource, &before, &[], PlanOptions::default(), false).await;
+                    let again = again.map_err(|e| format!("after the import: {e}"))?;
+                    if !matches!(again, Action::NoOp | Action::Update) {
+                        return Err(format!("what was just imported is to {again:?}"));
+                    }
                 }
                 Turn::Moved => moved(&mut resource).await.map_err(|e| format!("move: {e}"))?,
                 Turn::Lost if before.managed_by != Some("user") => {

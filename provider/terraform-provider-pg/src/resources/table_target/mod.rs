@@ -10,6 +10,7 @@ pub mod schema;
 use async_trait::async_trait;
 use pg_connector::catalog::RelationKind;
 use pg_connector::rows::Ledger;
+use pg_connector::spec::ManagedBy;
 use pg_connector::table::{self, Applied, Look, Seen, TableChange};
 use pg_connector::{Blame, Error, TableName};
 use tfplugin::{
@@ -235,7 +236,7 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
     let change = TableChange { create_vector_extension: extension, ..change };
     let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
         .await
-        .map_err(|error| perhaps_in_its_own_way(error, prior))
+        .map_err(|error| perhaps_in_its_own_way(error, prior, change.desired.managed_by))
         .map_err(|error| ApplyFailure::from(Diagnostics::from(diagnostics::error(&error, &inferred::path(config)))))?;
     for warning in &applied.warnings {
         context.warn(diagnostics::warning(warning));
@@ -245,9 +246,10 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
 
 /// The error; where a table is in the way of a new one, also with what to do when it is the one that is being replaced.
 /// Nothing at apply tells that from any other table.
-fn perhaps_in_its_own_way(error: Error, prior: &Value) -> Error {
+fn perhaps_in_its_own_way(error: Error, prior: &Value, managed_by: ManagedBy) -> Error {
+    let creates = prior.is_null() && managed_by == ManagedBy::System;
     match error.advised() {
-        Some(advice) if prior.is_null() && error.blamed() == Some(&Blame::Attribute("table_name")) => {
+        Some(advice) if creates && error.blamed() == Some(&Blame::Attribute("table_name")) => {
             let advice = format!(
                 "{advice} If it is this very table that is to be replaced, take create_before_destroy out of its lifecycle \
                  block and of those of the resources that refer to it: two tables cannot have one name."

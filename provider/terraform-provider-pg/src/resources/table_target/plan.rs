@@ -60,6 +60,11 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
             plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), &Value::Null));
             moved = true;
         }
+        if (moved || creating)
+            && let Some(name) = left_to_nobody(&request, &memory, &plan.value)
+        {
+            return nobody_makes_it(&name).into();
+        }
         plan.value.set("steps", Value::unknown());
         keep_consent(plan, creating || moved);
         return if moved { veto_replace(context, &request, plan, &memory).await } else { Diagnostics::default() };
@@ -69,8 +74,8 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if !decided.refusals.is_empty() {
         return diagnostics::errors(&decided.refusals, &inferred::path(request.config));
     }
-    if creating && memory.declared.as_ref().is_some_and(|before| is_left_to_nobody(before, &change.desired)) {
-        return nobody_makes_it(&change.desired.name).into();
+    if creating && let Some(name) = left_to_nobody(&request, &memory, &plan.value) {
+        return nobody_makes_it(&name).into();
     }
     let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
     let steps = if creating {
@@ -92,17 +97,26 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     diagnostics
 }
 
-/// Whether a replacement would drop the table that we made, and leave it to somebody else to make it again.
-fn is_left_to_nobody(before: &TableSpec, after: &TableSpec) -> bool {
-    before.name == after.name && before.managed_by == ManagedBy::System && after.managed_by == ManagedBy::User
+/// The table that we made, where a replacement would drop it and leave it, or perhaps leave it, to somebody else to make it
+/// again.
+fn left_to_nobody(request: &PlanRequest<'_>, memory: &Memory, planned: &Value) -> Option<TableName> {
+    let (before, ours) = if request.prior.is_null() {
+        let declared = memory.declared.as_ref()?;
+        (declared.name.clone(), declared.managed_by == ManagedBy::System)
+    } else {
+        (model::table_name(request.prior)?, request.prior.get("managed_by").as_str() == Some("system"))
+    };
+    let stays_ours = planned.get("managed_by").as_str() == Some("system");
+    let becomes_another = model::table_name(planned).is_some_and(|name| name != before);
+    (ours && !stays_ours && !becomes_another).then_some(before)
 }
 
 fn nobody_makes_it(name: &TableName) -> Diagnostic {
     Diagnostic::error(
         "Cannot replace a table by one that is managed by somebody else",
         format!(
-            "This would drop {name}, and with managed_by = \"user\" nothing here makes it again. Apply the change of \
-             managed_by by itself, without a replacement."
+            "This would drop {name}, and unless managed_by is \"system\", and known in the plan, nothing here makes it again. \
+             Apply the change of managed_by by itself, without a replacement."
         ),
     )
     .at(Path::root("managed_by"))
