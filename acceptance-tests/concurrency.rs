@@ -2,7 +2,7 @@
 
 use testbed::{TestDatabase, Workspace};
 
-use crate::support::{alternating, clis, everywhere, provider};
+use crate::support::{alternating, clis, everywhere, once, provider};
 
 const MANY: &str = r#"
 resource "pg_table_target" "t" {
@@ -90,6 +90,82 @@ fn configurations_that_need_the_same_schema_and_extension_at_once() {
             w.sql("select count(*) from pg_class where relnamespace = 'shared'::regnamespace and relkind = 'r'"),
             "3"
         );
+    });
+}
+
+/// A workspace with five indexes and some attachments that build indexes, all on the table `t` of somebody else.
+fn on_one_table(w: &Workspace, cli: &testbed::Cli, name: &str, attachments: u32) -> testbed::Folder {
+    let database = w.database();
+    let folder =
+        testbed::Folder::new(cli, provider(), &database.address(), &database.name).unwrap_or_else(|e| panic!("{e}"));
+    let tf = format!(
+        "terraform {{\n  required_providers {{\n    pg = {{ source = \"pgtarget/pg\" }}\n  }}\n}}\n\
+         resource \"pg_vector_index\" \"i\" {{\n  count = 5\n  table = \"public.t\"\n  \
+         column = count.index % 2 == 0 ? \"e\" : \"h\"\n  name = \"{name}${{count.index}}\"\n  method = \"hnsw\"\n  m = 8\n  \
+         where = count.index == 3 ? \"id > 10\" : null\n}}\n\
+         resource \"pg_sql_attachment\" \"a\" {{\n  count = {attachments}\n  table = \"public.t\"\n  \
+         name = \"{name}${{count.index}}\"\n  setup_sql = \"create index ix_{name}${{count.index}} on t (kind)\"\n  \
+         teardown_sql = \"drop index ix_{name}${{count.index}}\"\n}}\n"
+    );
+    folder.write("main.tf", &tf).unwrap_or_else(|e| panic!("{e}"));
+    folder
+}
+
+/// Runs the CLIs of several folders at once.
+fn at_once(w: &Workspace, folders: &[testbed::Folder], args: &[&str]) {
+    let running: Vec<_> = folders.iter().map(|folder| folder.start(args).unwrap_or_else(|e| panic!("{e}"))).collect();
+    for background in running {
+        w.wait(background).succeeded();
+    }
+}
+
+#[test]
+fn indexes_and_attachments_on_one_table_from_two_runs_at_once() {
+    for major in TestDatabase::VERSIONS {
+        let clis = clis();
+        let w = &Workspace::new(&clis[0], major, provider());
+        w.sql(
+            "create extension vector; create table t (id bigint primary key, kind text, e vector(3), h halfvec(3));
+             insert into t select i, 'k', array[i, 1, 2]::real[]::vector, array[1, i, 2]::real[]::halfvec from generate_series(1, 200) i",
+        );
+        let folders = [on_one_table(w, &clis[0], "a", 3), on_one_table(w, &clis[clis.len() - 1], "b", 2)];
+        let indexes = "select count(*) filter (where indisvalid) || ' of ' || count(*) from pg_index
+                       where indrelid = 't'::regclass and not indisprimary";
+        at_once(w, &folders, &["apply", "-auto-approve", "-parallelism=20"]);
+        assert_eq!(w.sql(indexes), "15 of 15");
+        at_once(w, &folders, &["destroy", "-auto-approve", "-parallelism=20"]);
+        assert_eq!(w.sql(indexes), "0 of 0");
+    }
+}
+
+#[test]
+fn fifty_tables_through_any_number_of_connections() {
+    once(18, |w| {
+        let (made, changed) = ("a = { type = \"int\" }", "a = { type = \"bigint\", nullable = false }");
+        for (connections, states) in [(1, &[made][..]), (2, &[made]), (10, &[made, changed])] {
+            let tf = |more: &str| {
+                format!(
+                    "provider \"pg\" {{\n  max_connections = {connections}\n}}\n\
+                     resource \"pg_table_target\" \"t\" {{\n  count = 50\n  schema_name = \"many\"\n  \
+                     table_name = \"t_${{count.index}}\"\n  primary_key = [\"id\"]\n  columns = {{\n    \
+                     id = {{ type = \"bigint\" }}\n    e = {{ type = \"vector(3)\" }}\n    {more}\n  }}\n}}\n"
+                )
+            };
+            for state in states {
+                w.configure(&tf(state));
+                w.tf(&["apply", "-auto-approve", "-parallelism=30"]).succeeded();
+            }
+            if states.len() > 1 {
+                w.assert_empty_plan();
+            }
+            w.tf(&["destroy", "-auto-approve", "-parallelism=30"]).succeeded();
+            assert_eq!(w.sql("select count(*) from pg_class where relnamespace = 'many'::regnamespace"), "0");
+            w.sql("drop schema many; drop extension vector");
+        }
+        let log = w.log();
+        for word in ["deadlock detected", "tuple concurrently updated"] {
+            assert!(!log.contains(word), "{word}\n{log}");
+        }
     });
 }
 

@@ -133,6 +133,52 @@ fn an_interrupted_index_build_is_finished_by_the_next_apply() {
 }
 
 #[test]
+fn what_a_killed_run_was_building_is_finished_or_cleared_away() {
+    alternating(|w| {
+        let before = table("e vector(3)", "rows = [{ id = 1, e = [1, 2, 3] }]");
+        let after = format!("{before}{}", index("column = \"e\"\n  method = \"hnsw\""));
+        let building = "select pid from pg_stat_progress_create_index where datname = current_database()";
+        for (the_server_goes_on, builds) in [(true, 1), (false, 3)] {
+            w.apply(&before);
+            // A concurrent build waits for every transaction that has written to the table.
+            let writer = w.hold("begin; insert into t values (2, '[3,2,1]')");
+            w.configure(&after);
+            let running = w.start(&["apply", "-auto-approve"]);
+            w.wait_until(WAITING);
+            running.kill();
+            assert!(w.wait(running).code != 0);
+            assert_ne!(w.sql(building), "", "the server does not know that nobody waits any more");
+            let next = if the_server_goes_on {
+                // The next run waits for the build that goes on.
+                let next = w.start(&["apply", "-auto-approve"]);
+                w.wait_until("select count(*) > 0 from pg_locks where locktype = 'advisory'");
+                drop(writer);
+                next
+            } else {
+                w.sql(&format!("select pg_terminate_backend(pid) from ({building}) b"));
+                w.wait_until(&format!("select not exists ({building})"));
+                let left =
+                    w.sql("select indisvalid from pg_index where indexrelid::regclass::text ~ 'terraform_pg_build'");
+                assert_eq!(left, "f", "the build was to leave an invalid index behind");
+                drop(writer);
+                w.start(&["apply", "-auto-approve"])
+            };
+            w.wait(next).succeeded();
+            w.assert_empty_plan();
+            assert_eq!(describe(w, "t__vector__e"), "hnsw vector_cosine_ops valid");
+            assert_eq!(index_count(w, "t"), "2");
+            let log = w.log();
+            assert_eq!(
+                log.matches("statement: create index concurrently terraform_pg_build_").count(),
+                builds,
+                "{log}"
+            );
+            w.apply(&before);
+        }
+    });
+}
+
+#[test]
 fn a_lock_that_comes_late_is_waited_for_and_others_go_first() {
     alternating(|w| {
         w.apply(&table("a text", ""));

@@ -25,6 +25,7 @@ mod rows_file;
 mod sql_attachment;
 mod support;
 mod table;
+mod types;
 mod vector_index;
 
 #[test]

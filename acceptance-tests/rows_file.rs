@@ -59,6 +59,23 @@ fn many_rows_come_change_and_go() {
 }
 
 #[test]
+fn a_tainted_table_is_replaced_with_its_rows_but_not_with_those_of_others() {
+    alternating(|w| {
+        write(w, "r.jsonl", &lines(0..50, |id| format!("row {id}")));
+        w.apply(&with("r.jsonl", ""));
+        let (ledgers_before, oid) = (ledgers(w), w.sql("select 't'::regclass::oid"));
+        assert_eq!(w.tf(&["taint", "pg_table_target.t"]).code, 0);
+        w.sql("insert into t values (100, 'theirs')");
+        w.apply_fails(&with("r.jsonl", ""), &["1 row", "force_destroy"]);
+        w.sql("delete from t where id = 100");
+        w.apply(&with("r.jsonl", ""));
+        assert_ne!(w.sql("select 't'::regclass::oid"), oid, "it is another table");
+        assert_eq!(w.sql("select count(*) from t"), "50");
+        assert_eq!(ledgers(w), ledgers_before, "a ledger outlived its table");
+    });
+}
+
+#[test]
 fn foreign_rows_are_left_alone_and_changed_ones_are_changed_back() {
     alternating(|w| {
         write(w, "r.jsonl", &lines(0..10, |id| format!("row {id}")));

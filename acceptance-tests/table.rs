@@ -359,3 +359,31 @@ fn no_half_state(w: &Workspace) {
     let state = w.tf(&["show"]).succeeded().text;
     assert!(!state.contains("(tainted)"), "{state}");
 }
+
+#[test]
+fn a_type_that_would_change_values_of_others_needs_consent() {
+    alternating(|w| {
+        w.apply(&table("a numeric; b text", ""));
+        w.sql("insert into t values (1, 2, '7'), (2, 1.5, '007')");
+        w.plan_fails(&table("a integer; b text", ""), &["column a", "1 row", "id = 2", "1.5", "force_destroy"]);
+        w.plan_fails(&table("a numeric; b integer", ""), &["column b", "1 row", "007", "force_destroy"]);
+        assert_eq!(w.sql("select a, b from t order by id"), "2|7\n1.5|007");
+        let plan = w.plan(&table("a integer; b text", "force_destroy = true"));
+        plan.text.says(&["Data is destroyed", "1 row"]);
+        w.apply_plan();
+        assert_eq!(w.sql("select a, b from t order by id"), "2|7\n2|007");
+        // What keeps its value needs none.
+        w.sql("update t set b = '8' where id = 2");
+        w.apply(&table("a bigint; b integer", ""));
+    });
+}
+
+#[test]
+fn a_change_of_key_that_loses_rows_says_why_the_table_would_go() {
+    once(18, |w| {
+        w.apply(&table("a text not null", ""));
+        w.sql("insert into t values (9, 'theirs')");
+        let changed = table("a text not null", "").replace("[\"id\"]", "[\"id\", \"a\"]");
+        w.plan_fails(&changed, &["replace table public.t", "primary_key", "1 row not declared here"]);
+    });
+}

@@ -129,6 +129,11 @@ impl Background {
         self.running.signal("INT");
     }
 
+    /// Kills the CLI and everything that it started, as `kill -9` does.
+    pub fn kill(&self) {
+        self.running.signal("KILL");
+    }
+
     /// Whether the CLI has ended.
     pub fn has_ended(&mut self) -> bool {
         self.running.has_ended()

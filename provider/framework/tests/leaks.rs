@@ -90,7 +90,10 @@ async fn run(number: usize, sockets: &Path, files: &Path) {
         }
         Ending::Killed | Ending::KilledBeforeConnecting => {
             let plugin = launch(files.join("host")).start().await.unwrap();
-            let id = fs::read_to_string(&id_file).unwrap().trim().to_owned();
+            // The shell writes it beside the plugin's start, and may be late.
+            let written = || fs::read_to_string(&id_file).ok().filter(|text| text.ends_with('\n'));
+            eventually("the plugin's id", || written().is_some()).await;
+            let id = written().unwrap().trim().to_owned();
             if matches!(ending, Ending::Killed) {
                 let host = Host::of(plugin).await.unwrap();
                 ask(&host).await;

@@ -8,6 +8,7 @@
 mod report;
 mod run;
 mod spec;
+mod transactions;
 
-pub use run::{ChangeFailure, change, create, destroy, read};
+pub use run::{ChangeFailure, Remains, change, create, destroy, read};
 pub use spec::{Attachment, OnTeardownError, Text, faults, plan};

@@ -46,14 +46,18 @@ impl Failure<'_> {
             "25001" if self.text != Text::Check && self.attachment.transactional => {
                 Some("set `transactional = false`: each statement then runs on its own, outside a transaction")
             }
+            "55P04" if self.text != Text::Check && self.attachment.transactional => Some(
+                "a value that `alter type … add value` adds can be used only when its transaction is over: set \
+                 `transactional = false`, or add the value in an attachment of its own",
+            ),
             "25006" if self.text == Text::Check => Some("`check_sql` is run read-only; it must not change anything"),
             "42P07" | "42710" | "42723" if self.text == Text::Setup => Some(
                 "an object of that name is there already; drop it or name another one, and let `teardown_sql` drop \
                  what `setup_sql` creates",
             ),
             "42P01" | "42704" | "42883" if self.text == Text::Teardown => Some(
-                "what the teardown drops is gone already; change `teardown_sql` so that it says `if exists`, apply that \
-                 change alone, then go on. Or set `on_teardown_error = \"warn\"` first",
+                "what the teardown drops is gone already; change `teardown_sql` so that it says `if exists`, or set \
+                 `on_teardown_error = \"warn\"`, apply that change alone, then go on",
             ),
             _ if !self.attachment.transactional && statement.has_word("concurrently") => {
                 Some("a concurrent build that fails can leave an invalid index behind, which must be dropped by hand")
@@ -94,6 +98,23 @@ pub(super) fn teardown_failed(attachment: &Attachment, error: &Error, why: Optio
         summary: "The teardown of an attachment failed",
         detail: format!("{error}\n\n{} was torn down as far as possible: {because}.", capital(&attachment.title())),
     }
+}
+
+/// The warning for statements of a teardown that named what was not there.
+pub(super) fn passed_over(attachment: &Attachment, missing: &[Error]) -> Option<Warning> {
+    if missing.is_empty() {
+        return None;
+    }
+    let each: Vec<String> = missing.iter().map(|error| format!("- {error}")).collect();
+    let why = if attachment.in_part {
+        "its setup or an earlier teardown had failed halfway"
+    } else {
+        "on_teardown_error is \"warn\""
+    };
+    Some(Warning {
+        summary: "The teardown of an attachment passed over what is missing",
+        detail: format!("{}: {why}, so this was let pass:\n{}", capital(&attachment.title()), each.join("\n")),
+    })
 }
 
 /// What the server remarked, as one warning.

@@ -5,7 +5,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage, Transaction};
 
-use super::report::{Failure, left_open, notices, teardown_failed};
+use super::report::{Failure, left_open, notices, passed_over, teardown_failed};
 use super::spec::{Attachment, OnTeardownError, Text, plan};
 use crate::database::{Database, Question, Retries, Scope, Session, TableLock, is_transient};
 use crate::error::{Blame, Error};
@@ -13,34 +13,46 @@ use crate::name::TableName;
 use crate::sql_text::{Statement, split};
 use crate::table::Warning;
 
-/// A failed setup or change, and how far it got.
+/// A failed setup, change or teardown, and how far it got.
 #[derive(Debug)]
 pub struct ChangeFailure {
     /// Why.
     pub error: Error,
-    /// Whether the old one is torn down, so that neither it nor the new one is in force.
-    pub torn_down: bool,
-    /// Whether something of the new one is there, so that its teardown is needed.
-    pub begun: bool,
+    /// What is there now.
+    pub remains: Remains,
+}
+
+/// What a failure left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// All is as it was before.
+    AsBefore,
+    /// The teardown got only so far: a part of the old one is there.
+    OldInPart,
+    /// The old one is torn down, and nothing of the new one is there.
+    Nothing,
+    /// A part of the new one is there, so that its teardown is needed.
+    NewInPart,
 }
 
 impl From<Error> for ChangeFailure {
     fn from(error: Error) -> Self {
-        Self { error, torn_down: false, begun: false }
+        Self { error, remains: Remains::AsBefore }
     }
 }
 
-/// Whether the attachment is there: its table exists, and its check, where it has one, finds it.
+/// Whether the attachment is there, at least in part: its table exists, and its check, where it has one, finds it.
 pub async fn read(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<bool, Error> {
     if !database.ask(scope, Exists(attachment.table.clone())).await? {
         return Ok(false);
     }
-    let Some(check) = &attachment.check_sql else { return Ok(true) };
+    // What is there in part is still to be torn down, whatever the check says of it.
+    let Some(check) = attachment.check_sql.as_ref().filter(|_| !attachment.in_part) else { return Ok(true) };
     let mut session = database.connect(scope).await?;
     let mut transaction = session.begin().await?;
     match finds(&mut transaction, attachment, check).await {
         // What the check names is gone, and so is the attachment.
-        Err(error) if matches!(error.sqlstate(), Some("42P01" | "42883" | "42704" | "42703" | "3F000")) => Ok(false),
+        Err(error) if names_what_is_missing(&error) => Ok(false),
         Err(error) => Err(scope.explain(error)),
         Ok(found) => Ok(found),
     }
@@ -80,30 +92,40 @@ pub async fn change(
             warnings.extend(more);
             Ok(warnings)
         }
-        Err(failure) => Err(ChangeFailure { torn_down: true, ..failure }),
+        Err(failure) if failure.remains == Remains::AsBefore => {
+            Err(ChangeFailure { remains: Remains::Nothing, ..failure })
+        }
+        Err(failure) => Err(failure),
     }
 }
 
 /// Tears an attachment down. That its table is missing is no failure.
-pub async fn destroy(database: &Database, scope: &Scope, attachment: &Attachment) -> Result<Vec<Warning>, Error> {
+pub async fn destroy(
+    database: &Database,
+    scope: &Scope,
+    attachment: &Attachment,
+) -> Result<Vec<Warning>, ChangeFailure> {
     let Some(teardown) = &attachment.teardown_sql else { return Ok(Vec::new()) };
     let result = if attachment.transactional {
-        in_transaction(database, scope, Work::TearDown(attachment)).await
+        in_transaction(database, scope, Work::TearDown(attachment)).await.map_err(ChangeFailure::from)
     } else {
-        step_by_step(database, scope, attachment, Text::Teardown, teardown).await.map_err(|failure| failure.error)
+        step_by_step(database, scope, attachment, Text::Teardown, teardown).await
     };
-    let error = match result {
-        Err(error) if error.server().is_some() => error,
+    let failure = match result {
+        Err(failure) if failure.error.server().is_some() => failure,
         other => return other,
     };
     if attachment.on_teardown_error == OnTeardownError::Warn {
-        return Ok(vec![teardown_failed(attachment, &error, None)]);
+        return Ok(vec![teardown_failed(attachment, &failure.error, None)]);
     }
-    let session = database.connect(scope).await?;
-    if table_exists(&session, attachment).await? {
-        return Err(error);
+    let gone = async {
+        let session = database.connect(scope).await?;
+        Ok::<_, Error>(!table_exists(&session, attachment).await?)
+    };
+    match gone.await {
+        Ok(true) => Ok(vec![teardown_failed(attachment, &failure.error, Some("its table is gone"))]),
+        Ok(false) | Err(_) => Err(failure),
     }
-    Ok(vec![teardown_failed(attachment, &error, Some("its table is gone"))])
 }
 
 /// A piece of work that is done in one transaction.
@@ -218,7 +240,7 @@ async fn set_up_step_by_step(
     attachment: &Attachment,
 ) -> Result<Vec<Warning>, ChangeFailure> {
     let mut warnings = step_by_step(database, scope, attachment, Text::Setup, &attachment.setup_sql).await?;
-    let begun = |error| ChangeFailure { error, torn_down: false, begun: true };
+    let begun = |error| ChangeFailure { error, remains: Remains::NewInPart };
     if !read(database, scope, attachment).await.map_err(begun)? {
         let error = not_found(attachment);
         warnings.push(Warning {
@@ -244,8 +266,10 @@ async fn step_by_step(
     if text == Text::Setup {
         require_table(&session, attachment).await?;
     }
-    run_each(&session, scope, &failure, &statements).await?;
-    Ok(notices(attachment, &session.take_notices()))
+    let missing = run_each(&session, scope, &failure, &statements).await?;
+    let mut warnings = notices(attachment, &session.take_notices());
+    warnings.extend(passed_over(attachment, &missing));
+    Ok(warnings)
 }
 
 async fn run_each(
@@ -253,14 +277,22 @@ async fn run_each(
     scope: &Scope,
     failure: &Failure<'_>,
     statements: &[Statement<'_>],
-) -> Result<(), ChangeFailure> {
+) -> Result<Vec<Error>, ChangeFailure> {
+    let part = if failure.text == Text::Teardown { Remains::OldInPart } else { Remains::NewInPart };
+    let lenient = failure.text == Text::Teardown
+        && (failure.attachment.in_part || failure.attachment.on_teardown_error == OnTeardownError::Warn);
+    let mut missing = Vec::new();
     for statement in statements {
-        session.batch_execute(statement.text).await.map_err(|error| {
-            let error = scope.explain(failure.of(statement, &error));
-            let begun = statement.number > 1 || error.is_closed() || can_fail_halfway(statement);
-            let error = Failure::with_what_ran(error, statement.number);
-            ChangeFailure { error, torn_down: false, begun }
-        })?;
+        let Err(error) = session.batch_execute(statement.text).await else { continue };
+        let error = failure.of(statement, &error);
+        if lenient && names_what_is_missing(&error) {
+            missing.push(error);
+            continue;
+        }
+        let error = scope.explain(error);
+        let begun = statement.number > 1 || error.is_closed() || can_fail_halfway(statement);
+        let error = Failure::with_what_ran(error, statement.number);
+        return Err(ChangeFailure { error, remains: if begun { part } else { Remains::AsBefore } });
     }
     let controls = ["begin", "start"];
     if statements.iter().any(|s| controls.iter().any(|word| s.begins_with(&[word]))) {
@@ -270,10 +302,16 @@ async fn run_each(
             messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t")))
         });
         if !outside {
-            return Err(ChangeFailure { error: left_open(failure), torn_down: false, begun: statements.len() > 1 });
+            let remains = if statements.len() > 1 { part } else { Remains::AsBefore };
+            return Err(ChangeFailure { error: left_open(failure), remains });
         }
     }
-    Ok(())
+    Ok(missing)
+}
+
+/// Whether a statement failed since an object that it names does not exist.
+fn names_what_is_missing(error: &Error) -> bool {
+    matches!(error.sqlstate(), Some("42P01" | "42883" | "42704" | "42703" | "3F000"))
 }
 
 /// Whether a statement that fails may leave something behind.

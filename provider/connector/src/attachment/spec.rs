@@ -2,9 +2,10 @@
 //!
 //! **Invariant:** pure; an error names the statement, never the content of a literal.
 
+use super::transactions::{Misfit, misfit};
 use crate::error::{Blame, Error};
 use crate::name::TableName;
-use crate::sql_text::{Location, Statement, excerpt, has_secrets, split};
+use crate::sql_text::{Kind, Location, Statement, excerpt, has_secrets, lex, split};
 
 /// SQL that belongs to a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub struct Attachment {
     pub transactional: bool,
     /// What a failing teardown means.
     pub on_teardown_error: OnTeardownError,
+    /// Whether only a part of it may be there, since its setup or teardown failed halfway. Its teardown then passes over
+    /// what is missing.
+    pub in_part: bool,
 }
 
 /// What a failing teardown means.
@@ -91,6 +95,10 @@ pub fn faults(text: Text, sql: &str, transactional: Option<bool>) -> Vec<Error> 
     }
     let statements = match split(&doing, sql) {
         Ok(statements) => statements,
+        // The rows that psql would send after it are no SQL, so the text may not even split.
+        Err(_) if copies_from_client(sql) => {
+            return vec![blamed(Error::new(doing, format!("the text {}", COPIES.0)).advice(COPIES.1))];
+        }
         Err(error) => return vec![blamed(error)],
     };
     if statements.is_empty() && text != Text::Teardown {
@@ -105,50 +113,71 @@ pub fn faults(text: Text, sql: &str, transactional: Option<bool>) -> Vec<Error> 
     let mut faults = Vec::new();
     for statement in &statements {
         let transactional = if text == Text::Check { Some(true) } else { transactional };
-        if let Some((fault, advice)) = fault(statement, transactional) {
-            let Location { line, column } = Location::of(sql, statement.start);
+        if let Some((at, fault, advice)) = fault(text, statement, transactional) {
+            let Location { line, column } = Location::of(sql, statement.start + at);
             let error =
                 Error::new(&doing, format!("statement {} (line {line}, column {column}) {fault}", statement.number));
-            faults.push(blamed(error.statement(excerpt(statement.text, 0)).advice(advice)));
+            faults.push(blamed(error.statement(excerpt(statement.text, at)).advice(advice)));
         }
     }
     faults
 }
 
-fn fault(statement: &Statement<'_>, transactional: Option<bool>) -> Option<(&'static str, &'static str)> {
-    if statement.text.starts_with('\\') {
-        return Some(("is a command of psql, not SQL", "write what it does as SQL"));
+/// What is wrong with a statement, at which byte of it, and what to do instead.
+fn fault(
+    text: Text,
+    statement: &Statement<'_>,
+    transactional: Option<bool>,
+) -> Option<(usize, &'static str, &'static str)> {
+    if let Some(at) = statement.backslash() {
+        let fault = if at == 0 { "is a command of psql, not SQL" } else { "holds a command of psql, which is not SQL" };
+        return Some((at, fault, "write what it does as SQL"));
     }
     if statement.begins_with(&["copy"]) && (statement.has_word("stdin") || statement.has_word("stdout")) {
-        return Some((
-            "copies from or to the client, which has nothing to send",
-            "use insert, or declare the rows with the table",
-        ));
+        return Some((0, COPIES.0, COPIES.1));
     }
-    if transactional == Some(true) && controls_transaction(statement) {
-        return Some((
+    if transactional != Some(true) {
+        return None;
+    }
+    match (misfit(statement)?, text) {
+        (Misfit::Controls, Text::Check) => Some((
+            0,
+            "controls a transaction, but the check runs in one that is read-only",
+            "make it a query that returns a row while the attachment is there",
+        )),
+        (Misfit::RunsOutside, Text::Check) => Some((
+            0,
+            "cannot run inside a transaction, and the check runs in one that is read-only",
+            "make it a query that returns a row while the attachment is there",
+        )),
+        (Misfit::Controls, _) => Some((
+            0,
             "controls a transaction, but the whole text runs in one already",
             "leave it out: all statements succeed or fail together. Or set `transactional = false`, and each statement \
              runs on its own",
-        ));
+        )),
+        (Misfit::RunsOutside, _) => Some((
+            0,
+            "cannot run inside a transaction, and the whole text runs in one",
+            "set `transactional = false`, and each statement runs on its own. Where the rest should stay in one \
+             transaction, move this statement to an attachment of its own",
+        )),
     }
-    None
 }
 
-/// Whether a statement begins, ends or divides a transaction.
-fn controls_transaction(statement: &Statement<'_>) -> bool {
-    const CONTROLS: [&[&str]; 9] = [
-        &["begin"],
-        &["start", "transaction"],
-        &["commit"],
-        &["end"],
-        &["rollback"],
-        &["abort"],
-        &["savepoint"],
-        &["release"],
-        &["prepare", "transaction"],
-    ];
-    CONTROLS.iter().any(|words| statement.begins_with(words))
+/// What is wrong with a copy between a file and the client, and what to do instead.
+const COPIES: (&str, &str) = (
+    "copies from or to the client, which has nothing to send",
+    "use insert, or declare the rows with the table (`rows`, `rows_file`)",
+);
+
+/// Whether a statement begins with `copy` and names the client's input, wherever the text's literals end.
+fn copies_from_client(sql: &str) -> bool {
+    let lexemes = lex(sql);
+    let significant: Vec<_> = lexemes.iter().filter(|l| !l.is_blank()).collect();
+    significant.split(|l| l.kind == Kind::Semicolon).any(|statement| {
+        statement.first().is_some_and(|first| first.is("copy")) && statement.iter().any(|l| l.is("stdin"))
+    })
 }
 
 #[cfg(test)]
@@ -167,7 +196,17 @@ mod tests {
             (Text::Setup, "savepoint a", Some(true), "controls a transaction"),
             (Text::Setup, "prepare transaction 'x'", Some(true), "controls a transaction"),
             (Text::Setup, "copy t from stdin", Some(false), "copies from or to the client"),
+            (Text::Setup, "copy t (a, b) from stdin;\n1\tit's\n\\.\n", None, "copies from or to the client"),
             (Text::Setup, "\\d t", None, "command of psql"),
+            (Text::Setup, "select 1 \\gexec", None, "statement 1 (line 1, column 10) holds a command of psql"),
+            (Text::Setup, "vacuum t", Some(true), "cannot run inside a transaction, and the whole text"),
+            (Text::Check, "vacuum t", Some(false), "the check runs in one that is read-only"),
+            (
+                Text::Setup,
+                "select 1;\ncreate index concurrently i on t (a)",
+                Some(true),
+                "statement 2 (line 2, column 1)",
+            ),
             (Text::Setup, "select 'x", None, "has no end"),
             (Text::Setup, "select 1\0", None, "NUL"),
         ] {
@@ -189,6 +228,7 @@ mod tests {
             check_sql: None,
             transactional: true,
             on_teardown_error: OnTeardownError::Fail,
+            in_part: false,
         };
         for (old, new, runs) in [
             (None, Some(("s", Some("t"))), &["s"][..]),
@@ -213,6 +253,10 @@ mod tests {
             (Text::Setup, "begin; select 1; commit", None),
             (Text::Setup, "copy t from '/srv/rows.csv'", Some(true)),
             (Text::Setup, "insert into t values ('copy x from stdin')", Some(true)),
+            (Text::Setup, "insert into t values ('commit; \\d', $$vacuum$$) -- \\q rollback;", Some(true)),
+            (Text::Setup, "/* begin; */ select 1 -- commit", Some(true)),
+            (Text::Setup, "vacuum t; create index concurrently i on t (a)", Some(false)),
+            (Text::Setup, "vacuum t", None),
             (Text::Setup, "prepare p as select 1", Some(true)),
             (Text::Teardown, "", Some(true)),
             (Text::Check, "select 1;", Some(true)),

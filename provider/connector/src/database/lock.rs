@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** the mutex comes first, then all connections at once, then the advisory lock, which is only ever asked
 //! for and never waited for on the server: a session that waits for it holds a snapshot, and deadlocks with a
-//! concurrent index build that waits for that snapshot.
+//! concurrent index build that waits for that snapshot. For the same reason no transaction outlives a try that failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,26 +118,33 @@ fn key(table: &TableName) -> i64 {
 
 /// How long the lock is held once it is granted.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Until {
-    /// Until the running transaction ends.
-    TransactionEnds,
+pub(super) enum Until<'a> {
+    /// Until the transaction ends in which it was granted. These are the statements with which a transaction begins.
+    TransactionEnds(&'a str),
     /// Until the session gives it back.
     SessionEnds,
 }
 
 /// Asks for the lock until it is granted.
-pub(super) async fn poll(scope: &Scope, table: &TableName, client: &Client, until: Until) -> Result<(), Error> {
+///
+/// Each try has a transaction of its own. A concurrent index build waits for the end of every transaction that it once saw
+/// with a snapshot, even when only the try had one: were the next tries made in the same transaction, the build that has
+/// the lock would wait for the one that asks for it.
+pub(super) async fn poll(scope: &Scope, table: &TableName, client: &Client, until: Until<'_>) -> Result<(), Error> {
     let function = match until {
-        Until::TransactionEnds => "pg_catalog.pg_try_advisory_xact_lock",
+        Until::TransactionEnds(_) => "pg_catalog.pg_try_advisory_xact_lock",
         Until::SessionEnds => "pg_catalog.pg_try_advisory_lock",
     };
     let sql = format!("select {function}({})", key(table));
+    let fault = |error| scope.explain(Error::postgres(doing(table), &error));
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
     loop {
-        let answer = client.simple_query(&sql).await;
-        let messages = answer.map_err(|error| scope.explain(Error::postgres(doing(table), &error)))?;
+        let messages = client.simple_query(&sql).await.map_err(fault)?;
         if messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))) {
             return Ok(());
+        }
+        if let Until::TransactionEnds(begin) = until {
+            client.batch_execute(&format!("rollback and chain; {begin}")).await.map_err(fault)?;
         }
         let waiting = format!("{}: another run of this provider is still working on it", doing(table));
         scope.run(&waiting, backoff.wait()).await?;
@@ -148,14 +155,15 @@ pub(super) async fn poll(scope: &Scope, table: &TableName, client: &Client, unti
 /// apply to it: the work it guards may take hours.
 pub(super) async fn begin_idle(scope: &Scope, table: &TableName, client: &Client) -> Result<(), Error> {
     client
-        .batch_execute(
-            "begin; select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name in \
-             ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')",
-        )
+        .batch_execute(&format!("begin isolation level read committed; {UNLIMITED}"))
         .await
         .map_err(|error| scope.explain(Error::postgres(doing(table), &error)))?;
-    poll(scope, table, client, Until::TransactionEnds).await
+    poll(scope, table, client, Until::TransactionEnds(UNLIMITED)).await
 }
+
+/// Lifts the limits of a transaction. `set local` would be refused where the server does not know the limit yet.
+const UNLIMITED: &str = "select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings where name in \
+    ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')";
 
 #[cfg(test)]
 mod tests {

@@ -37,12 +37,14 @@ impl<'a> Retries<'a> {
         Self { scope, left: ATTEMPTS - 1, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2)) }
     }
 
-    /// After an attempt that failed with a transient error: pauses and says whether to try again.
+    /// After an attempt that failed with a transient error: pauses and says whether to try again. A lock that others hold
+    /// is asked for as long as the operation may go on: letting them pass in between is no failure.
     pub async fn again(&mut self, error: &Error) -> bool {
-        if self.left == 0 {
+        let waits_for_lock = error.sqlstate() == Some("55P03") && self.scope.deadline.is_some();
+        if self.left == 0 && !waits_for_lock {
             return false;
         }
-        self.left -= 1;
+        self.left = self.left.saturating_sub(1);
         tracing::debug!(%error, "trying again");
         self.scope.run(error.doing(), self.backoff.wait()).await.is_ok()
     }

@@ -97,9 +97,10 @@ impl Session {
     /// until it is granted or the operation has to stop. Where `lock` holds it already, nothing is taken.
     pub async fn begin_locked(&mut self, lock: &TableLock) -> Result<Transaction<'_>, Error> {
         let scope = self.scope.clone();
+        let set = self.set_local();
         let transaction = self.begin().await?;
         if lock.is_taken_by_transactions() {
-            lock::poll(&scope, lock.table(), transaction.client(), Until::TransactionEnds).await?;
+            lock::poll(&scope, lock.table(), transaction.client(), Until::TransactionEnds(&set)).await?;
         }
         Ok(transaction)
     }

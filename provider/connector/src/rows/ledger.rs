@@ -43,13 +43,22 @@ impl Ledger {
     }
 }
 
-/// What a ledger's comment says.
+/// What a ledger's comment says: which table it is for, and what the rows name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
     id: String,
     schema: String,
     table: String,
     oid: u32,
+    #[serde(default)]
+    columns: Vec<String>,
+}
+
+impl Header {
+    fn is_for(&self, id: &str, table: &TableName, oid: u32) -> bool {
+        (self.id.as_str(), self.schema.as_str(), self.table.as_str(), self.oid)
+            == (id, table.schema.as_str(), table.name.as_str(), oid)
+    }
 }
 
 fn name_of(id: &str) -> String {
@@ -91,21 +100,18 @@ pub async fn disagreement(
     let Some((_, header)) = found.into_iter().next() else {
         return Ok(Some(format!("there is no table {}", TableName::new(SCHEMA, name))));
     };
-    let wanted = Header { id: id.to_owned(), schema: table.schema.clone(), table: table.name.clone(), oid };
-    Ok((header != Some(wanted))
-        .then(|| format!("the comment of {} is not for this table", TableName::new(SCHEMA, name))))
+    let agrees = header.is_some_and(|header| header.is_for(id, table, oid));
+    Ok((!agrees).then(|| format!("the comment of {} is not for this table", TableName::new(SCHEMA, name))))
 }
 
 /// The only ledger that a table has, when there is exactly one that this role owns.
 pub async fn sole(client: &impl GenericClient, table: &TableName, oid: u32) -> Result<Option<Ledger>, Error> {
     let found = headers(client, "ledger\\_%", table).await?;
     let mut fitting = found.into_iter().filter_map(|(name, header)| {
-        let header = header?;
-        let fits = header.schema == table.schema && header.table == table.name && header.oid == oid;
-        (fits && name == name_of(&header.id)).then_some(header.id)
+        header.filter(|header| name == name_of(&header.id) && header.is_for(&header.id, table, oid))
     });
-    let (Some(id), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
-    let mut ledger = Ledger { id, columns: Vec::new(), count: 0, digest: String::new() };
+    let (Some(header), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
+    let mut ledger = Ledger { id: header.id, columns: header.columns, count: 0, digest: String::new() };
     let failed = |error| Error::postgres(reading(table), &error);
     let row = client.query_typed_one(&format!("select count(*) from {}", ledger.table()), &[]).await.map_err(failed)?;
     ledger.count = u64::try_from(row.try_get::<_, i64>(0).map_err(failed)?).unwrap_or_default();
@@ -136,8 +142,13 @@ async fn headers(
     found.collect::<Result<_, _>>().map_err(failed)
 }
 
-/// Makes a ledger of the staged rows. Returns its id.
-pub(super) async fn create(transaction: &Transaction<'_>, shape: &Shape, oid: u32) -> Result<String, Error> {
+/// Makes a ledger of the staged rows, which name these columns. Returns its id.
+pub(super) async fn create(
+    transaction: &Transaction<'_>,
+    shape: &Shape,
+    oid: u32,
+    columns: &[String],
+) -> Result<String, Error> {
     let failed = |error| Error::postgres(writing(&shape.table), &error);
     let row = transaction
         .query_typed_one("select replace(pg_catalog.gen_random_uuid()::text, '-', ''), current_user::text", &[])
@@ -145,26 +156,38 @@ pub(super) async fn create(transaction: &Transaction<'_>, shape: &Shape, oid: u3
         .map_err(failed)?;
     let (id, role): (String, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
     let name = TableName::new(SCHEMA, name_of(&id));
-    let header = Header { id: id.clone(), schema: shape.table.schema.clone(), table: shape.table.name.clone(), oid };
-    let header =
-        serde_json::to_string(&header).map_err(|error| Error::new(writing(&shape.table), error.to_string()))?;
     // Without a key of its own, a publication of all tables needs the whole row to tell which one was changed.
     let sql = format!(
         "create table {name} as select {}, n.{} as {} from pg_temp.{DECLARED} as n; \
-         alter table {name} replica identity full; comment on table {name} is {}",
+         alter table {name} replica identity full; {}",
         qualified("n", &shape.keys),
         quote_ident(&shape.staged_hash),
         quote_ident(&hash_column(&shape.keys)),
-        quote_literal(&header),
+        label(&shape.table, &id, oid, columns)?,
     );
     let result = transaction.batch_execute(&sql).await;
     result.map_err(|error| explain_rights(failed(error), &role))?;
     Ok(id)
 }
 
+/// The statement that writes a ledger's comment.
+fn label(table: &TableName, id: &str, oid: u32, columns: &[String]) -> Result<String, Error> {
+    let (schema, name) = (table.schema.clone(), table.name.clone());
+    let header = Header { id: id.to_owned(), schema, table: name, oid, columns: columns.to_vec() };
+    let header = serde_json::to_string(&header).map_err(|error| Error::new(writing(table), error.to_string()))?;
+    let ledger = TableName::new(SCHEMA, name_of(id));
+    Ok(format!("comment on table {ledger} is {}", quote_literal(&header)))
+}
+
 /// Brings a ledger up to date with the staged rows: what is staged is declared, and what was staged as ours and is not
-/// declared with the same hash is gone.
-pub(super) async fn update(transaction: &Transaction<'_>, shape: &Shape, ledger: &Ledger) -> Result<(), Error> {
+/// declared with the same hash is gone. The rows name these columns now.
+pub(super) async fn update(
+    transaction: &Transaction<'_>,
+    shape: &Shape,
+    ledger: &Ledger,
+    oid: u32,
+    columns: &[String],
+) -> Result<(), Error> {
     let name = ledger.table();
     let hash = quote_ident(&hash_column(&shape.keys));
     let same = |a, b| same_columns(a, b, &shape.keys);
@@ -179,7 +202,11 @@ pub(super) async fn update(transaction: &Transaction<'_>, shape: &Shape, ledger:
         same("l", "n"),
         staged = quote_ident(&shape.staged_hash),
     );
-    execute(transaction, shape, &sql).await
+    execute(transaction, shape, &sql).await?;
+    if ledger.columns == columns {
+        return Ok(());
+    }
+    execute(transaction, shape, &label(&shape.table, &ledger.id, oid, columns)?).await
 }
 
 /// Removes a ledger together with its table, whatever its comment says, if it is there.

@@ -178,9 +178,9 @@ impl Run<'_, '_> {
         let id = match (former, self.change.declared.and_then(Declared::file)) {
             (None, None) => return Ok(()),
             (Some(former), None) => return ledger::remove(self.transaction, &self.change.table.name, former).await,
-            (None, Some(_)) => ledger::create(self.transaction, self.shape, self.live.oid).await?,
-            (Some(former), Some(_)) => {
-                ledger::update(self.transaction, self.shape, former).await?;
+            (None, Some(file)) => ledger::create(self.transaction, self.shape, self.live.oid, file.columns()).await?,
+            (Some(former), Some(file)) => {
+                ledger::update(self.transaction, self.shape, former, self.live.oid, file.columns()).await?;
                 former.id.clone()
             }
         };

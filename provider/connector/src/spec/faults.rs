@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::TableSpec;
 use crate::error::{Blame, Error};
 use crate::expression;
-use crate::name::{LEDGER_SCHEMA, name_fault};
+use crate::name::{LEDGER_SCHEMA, TableName, name_fault};
 use crate::pg_type::PgType;
 
 /// The names of the columns that every table has already.
@@ -16,9 +16,19 @@ const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "
 /// The most columns that a table can have.
 const MOST_COLUMNS: usize = 1600;
 
+/// What is wrong with the name alone.
+pub(super) fn of_name(doing: String, name: &TableName) -> Vec<Error> {
+    let mut faults = Faults { doing, errors: Vec::new() };
+    faults.names(name);
+    faults.errors
+}
+
 pub(super) fn faults(spec: &TableSpec) -> Vec<Error> {
     let mut faults = Faults { doing: format!("declare table {}", spec.name), errors: Vec::new() };
-    faults.names(spec);
+    faults.names(&spec.name);
+    if spec.comment.as_ref().is_some_and(|comment| comment.contains('\0')) {
+        faults.push(Blame::Attribute("comment"), "a comment cannot hold the NUL character", None);
+    }
     faults.columns(spec);
     faults.primary_key(spec);
     faults.errors
@@ -38,23 +48,19 @@ impl Faults {
         });
     }
 
-    fn names(&mut self, spec: &TableSpec) {
-        for (attribute, name) in [("schema_name", &spec.name.schema), ("table_name", &spec.name.name)] {
+    fn names(&mut self, name: &TableName) {
+        for (attribute, name) in [("schema_name", &name.schema), ("table_name", &name.name)] {
             if let Some(fault) = name_fault(name) {
                 self.push(Blame::Attribute(attribute), fault, None);
             }
         }
-        if spec.name.schema == LEDGER_SCHEMA {
+        if name.schema == LEDGER_SCHEMA {
             let message = format!("the schema {LEDGER_SCHEMA} holds the ledgers of rows files");
             self.push(Blame::Attribute("schema_name"), message, Some("Choose a schema of your own."));
         }
-        if spec.name.schema.starts_with("pg_") || spec.name.schema == "information_schema" {
-            let message =
-                format!("the schema {} belongs to the server, and its tables are not for us", spec.name.schema);
+        if name.schema.starts_with("pg_") || name.schema == "information_schema" {
+            let message = format!("the schema {} belongs to the server, and its tables are not for us", name.schema);
             self.push(Blame::Attribute("schema_name"), message, Some("Choose a schema of your own."));
-        }
-        if spec.comment.as_ref().is_some_and(|comment| comment.contains('\0')) {
-            self.push(Blame::Attribute("comment"), "a comment cannot hold the NUL character", None);
         }
     }
 
@@ -122,7 +128,6 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::TableName;
     use crate::spec::{ColumnSpec, ManagedBy};
 
     fn sound() -> TableSpec {

@@ -63,3 +63,8 @@ impl TableSpec {
         faults::faults(self)
     }
 }
+
+/// Why no table of that name can be imported, whatever is there.
+pub fn import_faults(name: &TableName) -> Vec<Error> {
+    faults::of_name(format!("import {name}"), name)
+}

@@ -28,6 +28,12 @@ impl Statement<'_> {
     pub fn has_word(&self, word: &str) -> bool {
         self.lexemes.iter().any(|l| l.is(word))
     }
+
+    /// The byte offset in it of the first backslash outside literals, names and comments. SQL has none there: it begins
+    /// a command of psql.
+    pub fn backslash(&self) -> Option<usize> {
+        self.lexemes.iter().find(|l| l.kind == Kind::Other && l.text == "\\").map(|l| l.start - self.start)
+    }
 }
 
 /// Cuts a text into its statements, leaving out empty ones. A literal, quoted name or comment without an end, and a

@@ -290,15 +290,13 @@ async fn known_types(transaction: &Transaction<'_>, change: &TableChange, doing:
             continue;
         }
         let spelled = parsed.unmodified().to_string();
-        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&spelled, Type::TEXT)];
-        let known: Result<bool, _> = transaction
-            .query_typed_one("select pg_catalog.to_regtype($1) is not null", &parameters)
-            .await
-            .and_then(|row| row.try_get(0));
-        if known.map_err(|error| Error::postgres(doing, &error))? {
+        if is_known(transaction, &spelled, doing).await? {
             continue;
         }
-        let advice = if parsed.is_pgvector() {
+        let elsewhere = parsed.is_pgvector() && is_known(transaction, parsed.name(), doing).await?;
+        let advice = if elsewhere {
+            "The extension pgvector is in another schema. Leave the schema out: its types are found wherever it is."
+        } else if parsed.is_pgvector() {
             "The type belongs to the extension pgvector, which is not in this database. Create it there (`create extension \
              vector`), or leave create_vector_extension at true."
         } else {
@@ -311,6 +309,13 @@ async fn known_types(transaction: &Transaction<'_>, change: &TableChange, doing:
             .advice(format!("Nothing was written. {advice}")));
     }
     Ok(())
+}
+
+/// Whether the server finds a type under this spelling.
+async fn is_known(transaction: &Transaction<'_>, spelled: &str, doing: &str) -> Result<bool, Error> {
+    let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&spelled, Type::TEXT)];
+    let known = transaction.query_typed_one("select pg_catalog.to_regtype($1) is not null", &parameters).await;
+    known.and_then(|row| row.try_get(0)).map_err(|error| Error::postgres(doing, &error))
 }
 
 /// What the user should know of the rows that were written.

@@ -74,8 +74,25 @@ fn has_cast(from: &PgType, to: &PgType) -> bool {
         (false, true) => from.is_pgvector() && to.name() == "float4" && from.name() != "sparsevec",
         (true, false) => to.is_pgvector() && matches!(from.name(), "float4" | "float8" | "int4" | "numeric"),
         (false, false) => {
-            from.name() == to.name() || (from.is_pgvector() && to.is_pgvector()) || listed(CASTS, from, to)
+            from.name() == to.name()
+                || (from.is_pgvector() && to.is_pgvector())
+                || listed(CASTS, from, to)
+                || among_numbers_of_objects(from.name(), to.name())
         }
+    }
+}
+
+/// Whether both are the numbers of objects, such as `regclass`, or numbers that these can be read from and written to.
+fn among_numbers_of_objects(from: &str, to: &str) -> bool {
+    let is_named = |name: &str| name.starts_with("reg");
+    match (is_named(from), is_named(to)) {
+        (false, true) => matches!(from, "int2" | "int4" | "int8" | "oid"),
+        (true, false) => matches!(to, "int4" | "int8" | "oid"),
+        (true, true) => {
+            let (short, long) = if from.len() < to.len() { (from, to) } else { (to, from) };
+            matches!((short, long), ("regproc", "regprocedure") | ("regoper", "regoperator"))
+        }
+        (false, false) => false,
     }
 }
 
@@ -144,6 +161,9 @@ mod tests {
             ("integer", "integer[]"),
             ("integer[]", "integer"),
             ("uuid[]", "int[]"),
+            ("regclass", "smallint"),
+            ("regclass", "regtype"),
+            ("regclass", "date"),
             ("vector(3)", "vector(4)"),
             ("vector(3)", "halfvec(4)"),
             ("vector(3)", "jsonb"),
@@ -199,6 +219,8 @@ mod tests {
             ("interval(3)", "interval", "", false, false),
             ("interval", "interval year", "", true, true),
             ("interval year", "interval", "", false, false),
+            ("bigint", "regclass", "regclass", true, true),
+            ("regprocedure", "regproc", "regproc", true, true),
             ("cidr", "inet", "inet", false, false),
             ("inet", "cidr", "cidr", true, true),
             ("xml", "text", "text", false, false),
@@ -230,6 +252,18 @@ mod tests {
                     let quoted = PgType::parse(&format!("\"{name}\"")).unwrap();
                     assert!(quoted.is_builtin() || quoted.is_pgvector(), "{name}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_compared_there_and_back_has_both_casts() {
+        let between = |pair: &&str| !pair.contains("vec");
+        let lists = [kept::BOTH_WAYS, kept::BOTH_WAYS_AS_TEXT, kept::BY_ZONE];
+        for pair in lists.iter().flat_map(|list| list.split_whitespace()).filter(between) {
+            let (from, to) = pair.split_once('>').unwrap();
+            for cast in [format!(" {from}>{to} "), format!(" {to}>{from} ")] {
+                assert!(CASTS.contains(&cast), "{pair}: there is no{cast}");
             }
         }
     }

@@ -68,8 +68,9 @@ pub(super) enum Rule {
 const BACK: &str = "({new})::{from} is distinct from {v}";
 /// The same for types without `=`, or with one that compares something else.
 const BACK_AS_TEXT: &str = "({new})::{from}::text is distinct from {v}::text";
-/// Through the only type that pgvector casts to.
+/// Through the only type that pgvector casts its own to.
 const BACK_FROM_VECTOR: &str = "({new})::real[]::{from} is distinct from {v}";
+const BACK_FROM_SPARSEVEC: &str = "({new})::vector::real[]::{from} is distinct from {v}";
 /// Where there is no way back, the text must be the same.
 const AS_TEXT: &str = "({new})::text is distinct from {v}::text";
 /// On assignment, spaces that are too many are cut off without a word.
@@ -97,7 +98,7 @@ const JSON: &str = "(with recursive j (v) as (select ({v})::json union all selec
 /// The pairs between which no value changes: it is kept, or does not fit and is refused.
 const KEEPS: &str = " bit>varbit bool>int4 cidr>inet date>timestamp date>timestamptz daterange>datemultirange \
     float4>float8 halfvec>sparsevec halfvec>vector int2>float4 int2>float8 int2>int4 int2>int8 int2>numeric int2>oid \
-    int4>float8 int4>int2 int4>int8 int4>numeric int4>oid int4range>int4multirange int8>int2 int8>int4 int8>numeric \
+    int4>float8 int4>int2 int4>int8 int4>money int4>numeric int4>oid int4range>int4multirange int8>int2 int8>int4 int8>money int8>numeric \
     int8>oid int8range>int8multirange jsonb>json macaddr>macaddr8 numrange>nummultirange oid>int4 oid>int8 sparsevec>vector \
     time>interval time>timetz tsrange>tsmultirange tstzrange>tstzmultirange varbit>bit vector>sparsevec ";
 
@@ -107,24 +108,25 @@ const READ_WHOLLY: &str = " bit bool bytea cidr datemultirange daterange inet in
     xml ";
 
 /// The pairs that have a way there and back.
-const BOTH_WAYS: &str = " bit>int4 bit>int8 bytea>int2 bytea>int4 bytea>int8 char>int4 float4>int2 float4>int4 float4>int8 \
+pub(super) const BOTH_WAYS: &str = " bit>int4 bit>int8 bytea>int2 bytea>int4 bytea>int8 char>int4 float4>int2 float4>int4 float4>int8 \
     float4>numeric float8>float4 float8>int2 float8>int4 float8>int8 float8>numeric inet>cidr int2>bytea int4>bit int4>bool \
-    int4>bytea int4>char int4>float4 int4>money int8>bit int8>bytea int8>float4 int8>float8 int8>money interval>time \
+    int4>bytea int4>char int4>float4 int8>bit int8>bytea int8>float4 int8>float8 interval>time \
     macaddr8>macaddr money>numeric numeric>float4 numeric>float8 numeric>int2 numeric>int4 numeric>int8 numeric>money \
     sparsevec>halfvec timestamp>date timestamptz>date timetz>time vector>halfvec ";
 
 /// The pairs that have a way there and back, and whose `=` compares something else than the whole value.
-const BOTH_WAYS_AS_TEXT: &str = " box>circle box>point box>polygon circle>box circle>polygon path>polygon point>box polygon>box polygon>circle \
-    polygon>path ";
+pub(super) const BOTH_WAYS_AS_TEXT: &str = " box>circle box>point box>polygon circle>box circle>polygon path>polygon \
+    point>box polygon>box polygon>circle polygon>path ";
 
 /// The pairs that only a clock that is put forward or back can hurt.
-const BY_ZONE: &str = " timestamp>timestamptz timestamptz>timestamp ";
+pub(super) const BY_ZONE: &str = " timestamp>timestamptz timestamptz>timestamp ";
 
 /// The rule of a pair. Of arrays, the rule of their elements.
 pub(super) fn rule(from: &PgType, to: &PgType) -> Rule {
     match (from.is_array(), to.is_array()) {
         (true, true) => return rule(&from.element(), &to.element()),
         (true, false) if to.is_pgvector() && from.name() == "float4" => return Rule::Keeps,
+        (true, false) if to.is_pgvector() && to.name() == "sparsevec" => return Rule::Loses(BACK_FROM_SPARSEVEC),
         (true, false) if to.is_pgvector() => return Rule::Loses(BACK_FROM_VECTOR),
         (false, true) if from.is_pgvector() => return Rule::Keeps,
         (true, false) if is_string(to) && to.name() != "name" => return Rule::Keeps,
@@ -203,10 +205,13 @@ fn between_values(from: &PgType, to: &PgType) -> Rule {
 fn within_type(from: &PgType, to: &PgType) -> Rule {
     let (old, new) = (from.numbers(), to.numbers());
     match (from.name(), old.as_slice(), new.as_slice()) {
-        ("numeric", _, []) => Rule::Keeps,
-        ("numeric", [_, Some(old)], [_, Some(new)]) if old <= new => Rule::Keeps,
-        ("time" | "timetz" | "timestamp" | "timestamptz", _, []) => Rule::Keeps,
-        ("time" | "timetz" | "timestamp" | "timestamptz", [Some(old)], [Some(new)]) if old <= new => Rule::Keeps,
+        ("numeric" | "time" | "timetz" | "timestamp" | "timestamptz", _, []) => Rule::Keeps,
+        ("numeric", [_, Some(old)], [_, Some(new)])
+        | ("time" | "timetz" | "timestamp" | "timestamptz", [Some(old)], [Some(new)])
+            if old <= new =>
+        {
+            Rule::Keeps
+        }
         ("time" | "timetz" | "timestamp" | "timestamptz", [], [Some(6)]) => Rule::Keeps,
         ("interval", ..) => {
             let fields = to.fields().is_none_or(|fields| from.fields() == Some(fields));

@@ -17,6 +17,9 @@ use crate::error::Error;
 use crate::name::TableName;
 use crate::rows::{self, Owned, Watched};
 
+const NO_RIGHT: &str = "The user that the connection logs in with may not read the table, perhaps since it has another owner \
+    now. Make that user its owner again, which it takes to change the table too, or grant it what it lacks.";
+
 /// Asks what a table is and, when there are rows to watch, for their digest.
 #[derive(Clone, Debug)]
 struct Reading {
@@ -67,15 +70,20 @@ pub(super) async fn read(
         _ => None,
     };
     let reading = Reading { name: name.clone(), watched };
-    let Some((observed, rows_digest)) = database.ask(scope, reading).await? else { return Ok(None) };
+    let Some((observed, rows_digest)) = database.ask(scope, reading).await.map_err(advised)? else { return Ok(None) };
     let mut seen = Seen { observed, rows_digest, ledger: None };
     let has_ledger = matches!(look, Look::Ledger | Look::Rows { owned: Owned::Ledger(_), .. });
     if has_ledger && seen.observed.kind.is_table() {
         let mut session = database.connect(scope).await?;
-        look_at_ledger(&mut session, name, look, &mut seen).await.map_err(|error| scope.explain(error))?;
+        look_at_ledger(&mut session, name, look, &mut seen).await.map_err(|error| scope.explain(advised(error)))?;
         session.give_back();
     }
     Ok(Some(seen))
+}
+
+/// Says what a role needs that may not look.
+fn advised(error: Error) -> Error {
+    if error.sqlstate() == Some("42501") && error.advised().is_none() { error.advice(NO_RIGHT) } else { error }
 }
 
 /// Adds what a ledger says of our rows.

@@ -1,15 +1,25 @@
-//! Statements as text, each with the strongest lock that it takes on the table.
+//! Statements as text, each with the strongest lock that it takes on the table and the harm that it can do.
 //!
-//! | statement | lock |
-//! |---|---|
-//! | `create schema`, `create extension`, `create table` | none that others could wait for |
-//! | `alter table … add column`, `drop column`, `alter column …` | ACCESS EXCLUSIVE |
-//! | `alter table … add constraint … check … not valid`, `drop constraint` | ACCESS EXCLUSIVE, for a moment |
-//! | `alter table … validate constraint` | SHARE UPDATE EXCLUSIVE |
-//! | `comment on` | SHARE UPDATE EXCLUSIVE |
-//! | `create index` | SHARE |
-//! | `drop index`, `drop table` | ACCESS EXCLUSIVE |
-//! | rows | see `rows::steps` |
+//! | statement | lock | hazards |
+//! |---|---|---|
+//! | `create schema`, `create extension`, `create table` | none that others could wait for | |
+//! | `lock table … in access exclusive mode` | ACCESS EXCLUSIVE | scans: what it is taken for counts rows |
+//! | `add column` | ACCESS EXCLUSIVE | rewrites, when the default may differ from row to row |
+//! | `drop column` | ACCESS EXCLUSIVE | destroys data |
+//! | `alter column … type` | ACCESS EXCLUSIVE | rewrites, unless both are stored alike; destroys data, when the pair of types can |
+//! | `set default`, `drop default`, `drop not null` | ACCESS EXCLUSIVE, for a moment | |
+//! | `set not null` | ACCESS EXCLUSIVE | scans, unless a validated check says so already |
+//! | `add constraint … not valid`, `drop constraint` | ACCESS EXCLUSIVE, for a moment | |
+//! | `validate constraint` | SHARE UPDATE EXCLUSIVE | scans, beside readers and writers |
+//! | `comment on` | SHARE UPDATE EXCLUSIVE | |
+//! | `drop index` | ACCESS EXCLUSIVE, for a moment | |
+//! | `create index` | SHARE | scans, blocks writes |
+//! | `drop table` | ACCESS EXCLUSIVE | destroys data |
+//! | `lock table … in share row exclusive mode`, before rows | SHARE ROW EXCLUSIVE | blocks writes, when there are many rows |
+//! | `delete`, `update`, `insert` | ROW EXCLUSIVE | a delete destroys data |
+//!
+//! A test runs each form alone and compares lock, rewrite and scan with what the server did. Every lock is waited for no
+//! longer than the lock timeout and then asked for again, so that nobody queues behind it for long.
 //!
 //! **Invariant:** pure; every name is quoted, and of what users write only checked types and expressions are used as SQL.
 

@@ -14,8 +14,9 @@ use crate::spec::{ColumnSpec, ManagedBy};
 use crate::step::{Hazard, Lock, Step};
 
 /// For an index whose method does not know the column's new type.
-pub(super) const METHOD_FIRST: &str = "Change the index's method to hnsw in an apply of its own first, or drop the index; \
-    then change the type.";
+pub(super) const METHOD_FIRST: &str = "Set method = \"hnsw\" on it in an apply of its own first. Or do both in one: set \
+    `lifecycle { replace_triggered_by = [...] }` on the index and name this table's column in the list, so that it goes \
+    before the column is changed and is built after it.";
 
 /// Fewer rows are compared and written within a moment.
 const MANY_ROWS: u64 = 10_000;

@@ -15,8 +15,9 @@ use super::plan::{
     self, Action, Prior, Recipe, Seen, create, create_steps, drop_leftover, replace_steps, reserved_name,
 };
 use super::progress;
+use super::remarks::{Built, warnings};
 use super::spec::{BuildSettings, VectorIndexSpec};
-use crate::database::{Database, Notice, Retries, Scope, Session, TableLock, is_transient, remarks};
+use crate::database::{Database, Retries, Scope, Session, TableLock, is_transient};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_literal};
 use crate::sql_text::mask_literals;
@@ -221,7 +222,7 @@ async fn apply_in_transaction(
     let (lock, mut session) = database.lock_table(&build.spec.table, scope).await.map_err(one)?;
     let extension = prepare(&mut session, build).await.map_err(one)?;
     let mut retries = Retries::new(scope);
-    let (decision, seen) = loop {
+    let (decision, found) = loop {
         session.take_notices();
         match build_in_transaction(&lock, &mut session, build, resumed).await {
             Err(errors) => match errors.as_slice() {
@@ -231,7 +232,7 @@ async fn apply_in_transaction(
             Ok(built) => break built,
         }
     };
-    Ok(applied(build.spec, &session, extension, decision, seen))
+    Ok(applied(build, &session, extension, decision, found))
 }
 
 async fn build_in_transaction(
@@ -239,7 +240,7 @@ async fn build_in_transaction(
     session: &mut Session,
     build: &Build<'_>,
     resumed: bool,
-) -> Result<(Decision, Seen), Vec<Error>> {
+) -> Result<(Decision, Outcome), Vec<Error>> {
     let doing = doing(build.spec);
     let mut transaction = session.begin_locked(lock).await.map_err(one)?;
     let decision = decide(&mut transaction, build, resumed).await?;
@@ -254,9 +255,9 @@ async fn build_in_transaction(
             run_step(transaction.client(), step, build.spec).await.map_err(one)?;
         }
     }
-    let seen = look_again(&mut transaction, build.spec).await.map_err(one)?;
+    let found = look_again(&mut transaction, build.spec).await.map_err(one)?;
     transaction.commit().await.map_err(|e| one(Error::postgres(doing, &e)))?;
-    Ok((decision, seen))
+    Ok((decision, found))
 }
 
 async fn apply_concurrently(
@@ -293,13 +294,13 @@ async fn apply_concurrently(
         run_step(&session, &drop_leftover(spec, true), spec).await.map_err(one)?;
     }
     let mut retries = Retries::new(scope);
-    let seen = loop {
+    let found = loop {
         match swap(&lock, &mut session, spec, &decision).await {
             Err(error) if is_transient(&error) && retries.again(&error).await => {}
             result => break result.map_err(one)?,
         }
     };
-    Ok(applied(spec, &session, extension, decision, seen))
+    Ok(applied(build, &session, extension, decision, found))
 }
 
 /// The short transaction in which the new index takes its place.
@@ -308,25 +309,39 @@ async fn swap(
     session: &mut Session,
     spec: &VectorIndexSpec,
     decision: &Decision,
-) -> Result<Seen, Error> {
+) -> Result<Outcome, Error> {
     let mut transaction = begin_swap(session, lock).await?;
     for step in decision.steps.iter().filter(|step| !is_concurrent(step)) {
         run_step(transaction.client(), step, spec).await?;
     }
-    let seen = look_again(&mut transaction, spec).await?;
+    let found = look_again(&mut transaction, spec).await?;
     transaction.commit().await.map_err(|e| Error::postgres(doing(spec), &e))?;
-    Ok(seen)
+    Ok(found)
+}
+
+/// The index that is there in the end.
+struct Outcome {
+    seen: Seen,
+    /// How many vectors it holds.
+    vectors: Option<u64>,
 }
 
 fn applied(
-    spec: &VectorIndexSpec,
+    build: &Build<'_>,
     session: &Session,
     extension: Option<Step>,
     decision: Decision,
-    seen: Seen,
+    found: Outcome,
 ) -> Applied {
-    let mut warnings = notices(spec, &session.take_notices());
-    warnings.extend(known_bugs(&decision));
+    let Outcome { seen, vectors } = found;
+    let built = matches!(decision.action, Action::Rebuild | Action::RebuildIfNeeded).then(|| Built {
+        spec: build.spec,
+        settings: build.settings,
+        seen: &seen,
+        vectors,
+        version: decision.extension.as_ref().map(|extension| extension.version.as_str()),
+    });
+    let warnings = warnings(built, build.spec, &session.take_notices());
     Applied { seen, steps: extension.into_iter().chain(decision.steps).collect(), warnings }
 }
 
@@ -529,10 +544,11 @@ async fn begin_swap<'a>(session: &'a mut Session, lock: &TableLock) -> Result<Tr
 }
 
 /// The index that is there now; an error when it is not valid.
-async fn look_again(transaction: &mut Transaction<'_>, spec: &VectorIndexSpec) -> Result<Seen, Error> {
-    let sight = look(transaction, &spec.table, &spec.qualified(), None).await?;
+async fn look_again(transaction: &mut Transaction<'_>, spec: &VectorIndexSpec) -> Result<Outcome, Error> {
+    let index = spec.qualified();
+    let sight = look(transaction, &spec.table, &index, None).await?;
     match sight.as_ref().and_then(|sight| seen(sight, None)) {
-        Some(seen) if seen.index.valid => Ok(seen),
+        Some(seen) if seen.index.valid => Ok(Outcome { seen, vectors: catalog::vectors(&*transaction, &index).await? }),
         Some(_) => Err(Error::new(doing(spec), "the server says that the new index is not valid")),
         None => Err(Error::new(doing(spec), "the new index is not there")),
     }
@@ -586,36 +602,14 @@ fn advice(error: &Error) -> Option<&'static str> {
     match error.sqlstate()? {
         "42501" => Some("only the owner of a table can create indexes on it"),
         "53100" => Some("free disk space on the server, then apply again"),
+        "54000" if error.message().contains("non-zero elements") => Some(
+            "hnsw takes sparse vectors of at most 1,000 non-zero elements each: keep fewer in the rows, or leave the rows \
+             that have more out of the index with `where`",
+        ),
         "53200" | "54000" if error.message().contains("memory") => {
             Some("set `build.maintenance_work_mem` to what the server can give")
         }
         "25006" => Some("the server takes no writes: connect to the primary"),
         _ => None,
     }
-}
-
-/// What the server remarked, as one warning.
-fn notices(spec: &VectorIndexSpec, notices: &[Notice]) -> Vec<Warning> {
-    if notices.is_empty() {
-        return Vec::new();
-    }
-    let mut lines = vec![format!("Index {}:", spec.qualified())];
-    lines.extend(remarks(notices, str::to_owned));
-    vec![Warning { summary: "Postgres remarked on a vector index", detail: lines.join("\n") }]
-}
-
-/// A warning when the installed pgvector is known to damage indexes of this kind.
-fn known_bugs(decision: &Decision) -> Option<Warning> {
-    let extension = decision.extension.as_ref()?;
-    let built = matches!(decision.action, Action::Rebuild | Action::RebuildIfNeeded);
-    let hnsw = decision.steps.iter().any(|step| step.sql.contains(" using hnsw "));
-    let version: Vec<u32> = extension.version.split('.').map_while(|part| part.parse().ok()).collect();
-    (built && hnsw && version.as_slice() < [0, 8, 4].as_slice()).then(|| Warning {
-        summary: "This version of pgvector has known bugs in its hnsw indexes",
-        detail: format!(
-            "pgvector {} can leave hnsw indexes incomplete or damaged after vacuum and parallel builds; 0.8.4 and newer \
-             do not. Update the extension, then reindex.",
-            extension.version
-        ),
-    })
 }

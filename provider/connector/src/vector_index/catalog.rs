@@ -163,6 +163,19 @@ pub(super) async fn find(client: &impl GenericClient, index: &TableName, table: 
     Ok(named.found(index, table))
 }
 
+/// How many vectors an index held when it was built; `None` where the server does not say, as for one with partitions.
+pub(super) async fn vectors(client: &impl GenericClient, index: &TableName) -> Result<Option<u64>, Error> {
+    let rows = client
+        .query_typed(
+            "select c.reltuples::bigint from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where n.nspname = $1 and c.relname = $2 and c.relkind = 'i'",
+            &[(&index.schema, Type::TEXT), (&index.name, Type::TEXT)],
+        )
+        .await
+        .map_err(|error| Error::postgres(format!("count the vectors of index {index}"), &error))?;
+    Ok(rows.first().and_then(|row| u64::try_from(row.get::<_, i64>(0)).ok()))
+}
+
 /// What bears the names of indexes, and who is building under them right now.
 #[derive(Debug)]
 pub(super) struct Named {

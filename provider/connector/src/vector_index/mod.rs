@@ -3,10 +3,12 @@
 mod build;
 mod catalog;
 mod key;
+mod known_bugs;
 mod observe;
 mod operator_class;
 mod plan;
 mod progress;
+mod remarks;
 mod spec;
 
 pub use build::{Applied, Build, apply, drop};

@@ -291,7 +291,12 @@ pub(super) fn overtaken(spec: &VectorIndexSpec, prior: &Prior<'_>, sight: &Sight
         "the table was changed in this apply ({}), and what was planned for the index no longer fits it",
         changes.join("; ")
     );
-    Error::new(doing(spec), message).advice("apply again, which finishes it; nothing was done to the index")
+    Error::new(doing(spec), message).advice(format!(
+        "nothing was done to the index: apply again, which finishes it. For both changes in one apply, set on the index \
+         `lifecycle {{ replace_triggered_by = [pg_table_target.NAME.columns[{:?}]] }}`: it then goes before the column is \
+         changed and is built after it",
+        spec.column
+    ))
 }
 
 /// The error for a name that is taken.

@@ -66,8 +66,10 @@ async fn look(database: &Database, pid: i32) -> Option<String> {
 
 fn describe(phase: Option<&str>, parts: &[(&str, i64, i64)], blockers: &[i32]) -> String {
     let mut text = phase.unwrap_or("waiting for a lock").to_owned();
+    // While the server waits for others, the numbers of the phase before are still there.
+    let waits = text.starts_with("waiting");
     for (what, done, total) in parts {
-        if *total > 0 {
+        if *total > 0 && (*what == "lockers") == waits {
             let _ = write!(text, ", {done} of {total} {what}");
         }
     }
@@ -88,6 +90,12 @@ mod tests {
             describe(Some("building index: loading tuples"), &[("blocks", 5, 10), ("tuples", 0, 0)], &[]),
             "building index: loading tuples, 5 of 10 blocks"
         );
+        let stale = [("lockers", 1, 3), ("blocks", 10, 10)];
+        assert_eq!(
+            describe(Some("waiting for old snapshots"), &stale, &[7]),
+            "waiting for old snapshots, 1 of 3 lockers, blocked by process 7"
+        );
+        assert_eq!(describe(Some("building index"), &stale, &[]), "building index, 10 of 10 blocks");
         assert_eq!(describe(None, &[], &[1, 2]), "waiting for a lock, blocked by process 1, 2");
     }
 }

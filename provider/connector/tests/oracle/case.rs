@@ -143,6 +143,7 @@ impl Table {
             check_sql: None,
             transactional: true,
             on_teardown_error: OnTeardownError::Fail,
+            in_part: false,
         };
         self.attachments.iter().map(|a| (a.0.clone(), attachment(a))).collect()
     }

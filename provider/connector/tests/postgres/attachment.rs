@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pg_connector::attachment::{self, Attachment, OnTeardownError};
+use pg_connector::attachment::{self, Attachment, OnTeardownError, Remains};
 use pg_connector::{Blame, Database, Scope, TableName};
 use testbed::TestDatabase;
 
@@ -17,6 +17,7 @@ fn attachment(setup: &str, teardown: Option<&str>) -> Attachment {
         check_sql: None,
         transactional: true,
         on_teardown_error: OnTeardownError::Fail,
+        in_part: false,
     }
 }
 
@@ -75,11 +76,11 @@ async fn a_transactional_text_runs_wholly_or_not_at_all() {
         let old = attachment(&says("s1"), Some(&says("t1")));
         attachment::create(&database, &scope, &old).await.unwrap();
         let failure = attachment::change(&database, &scope, &old, &attachment(&broken, None)).await.unwrap_err();
-        assert!(!failure.torn_down);
+        assert_eq!(failure.remains, Remains::AsBefore);
         assert_eq!(log(&test).await, "s1", "the old one is still in force");
         let teardown = format!("{}; drop view nowhere", says("t1"));
         let old = attachment(&says("s1"), Some(&teardown));
-        let error = attachment::destroy(&database, &scope, &old).await.unwrap_err();
+        let error = attachment::destroy(&database, &scope, &old).await.unwrap_err().error;
         assert!(error.message().contains("nowhere") && error.advised().unwrap().contains("if exists"), "{error}");
         assert_eq!(log(&test).await, "s1");
         let lenient = Attachment { on_teardown_error: OnTeardownError::Warn, ..old.clone() };
@@ -101,13 +102,13 @@ async fn other_texts_run_statement_by_statement() {
         attachment::destroy(&database, &scope, &cx).await.unwrap();
         let broken = format!("{};\n{};\nselect 1/0; {}", says("one"), says("two"), says("four"));
         let failure = attachment::create(&database, &scope, &step_by_step(&broken, None)).await.unwrap_err();
-        assert!(failure.begun && !failure.torn_down, "what has run is not forgotten");
+        assert_eq!(failure.remains, Remains::NewInPart, "what has run is not forgotten");
         let error = failure.error;
         assert!(error.advised().unwrap().contains("statements 1 to 2 have run and stay"), "{error:?}");
         assert_eq!(log(&test).await, "one,two");
         let old = step_by_step(&says("s1"), Some(&says("t1")));
         let failure = attachment::change(&database, &scope, &old, &step_by_step("select 1/0", None)).await.unwrap_err();
-        assert!(failure.torn_down && !failure.begun);
+        assert_eq!(failure.remains, Remains::Nothing);
         let explicit = format!("begin; {}; {}; commit", says("b1"), says("b2"));
         attachment::create(&database, &scope, &step_by_step(&explicit, None)).await.unwrap();
         let open = format!("begin; {}", says("lost"));
@@ -117,6 +118,39 @@ async fn other_texts_run_statement_by_statement() {
         let error =
             attachment::create(&database, &scope, &attachment("create index concurrently cx on t (d)", None)).await;
         assert!(error.unwrap_err().error.advised().unwrap().contains("transactional = false"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_failed_halfway_can_be_torn_down() {
+    on_each_version(|test, database| async move {
+        let scope = Scope::default();
+        let both = step_by_step(
+            "create index one on t (d); select 1/0; create index two on t (d)",
+            Some("drop index two; drop index one; drop table only_once"),
+        );
+        test.query("create table only_once ()").await;
+        let failure = attachment::create(&database, &scope, &both).await.unwrap_err();
+        assert_eq!(failure.remains, Remains::NewInPart);
+        assert!(attachment::destroy(&database, &scope, &both).await.is_err(), "of a whole one nothing may be missing");
+        let in_part = Attachment { in_part: true, check_sql: Some("select 1 where false".to_owned()), ..both.clone() };
+        assert!(attachment::read(&database, &scope, &in_part).await.unwrap(), "it is still to be torn down");
+        let warnings = attachment::destroy(&database, &scope, &in_part).await.unwrap();
+        assert!(warnings[0].detail.contains("index \"two\" does not exist"), "{warnings:?}");
+        let left = "select count(*) from pg_class where relname in ('one', 'two', 'only_once')";
+        assert_eq!(test.query(left).await, "0");
+
+        // A teardown that fails for another reason stops, and says how far it was.
+        let stuck = step_by_step("create view v as select 1", Some("drop view v; select 1/0"));
+        attachment::create(&database, &scope, &stuck).await.unwrap();
+        let failure = attachment::destroy(&database, &scope, &stuck).await.unwrap_err();
+        assert_eq!(failure.remains, Remains::OldInPart);
+        let stuck = Attachment { in_part: true, ..stuck };
+        let failure = attachment::destroy(&database, &scope, &stuck).await.unwrap_err();
+        assert_eq!((failure.error.sqlstate(), failure.remains), (Some("22012"), Remains::OldInPart));
+        let mended = Attachment { teardown_sql: Some("drop view v; select 1".to_owned()), ..stuck };
+        assert_eq!(attachment::destroy(&database, &scope, &mended).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -171,9 +205,30 @@ async fn a_check_finds_out_what_is_gone() {
         for (sql, there) in [("select null", true), ("select 1 where false", false), ("select 1 from gone", false)] {
             assert_eq!(attachment::read(&database, &scope, &check(sql)).await.unwrap(), there, "{sql}");
         }
-        let writes = check("insert into log (what) values ('no') returning 1");
-        let error = attachment::read(&database, &scope, &writes).await.unwrap_err();
-        assert!(error.advised().unwrap().contains("read-only"), "{error:?}");
+        test.query(
+            "create function writes() returns int language plpgsql as $$ begin insert into log (what) values ('no'); return 1; end $$",
+        )
+        .await;
+        for sql in [
+            "insert into log (what) values ('no') returning 1",
+            "with w as (insert into log (what) values ('no') returning 1) select * from w",
+            "select writes()",
+            "select nextval('log_n_seq')",
+            "select set_config('transaction_read_only', 'off', true), writes()",
+            "create table made as select 1",
+        ] {
+            let error = attachment::read(&database, &scope, &check(sql)).await.unwrap_err();
+            let told = error.advised().is_some_and(|advice| advice.contains("read-only")) || error.sqlstate() == Some("25001");
+            assert!(told, "{sql}: {error:?}");
+            let with_setup = Attachment { setup_sql: says("set up"), ..check(sql) };
+            assert!(attachment::create(&database, &scope, &with_setup).await.is_err(), "{sql}");
+        }
+        // What a check changes in its session and does not write is gone too, and the setup beside it stays.
+        let sets = check("select set_config('work_mem', '1MB', false), pg_notify('x', 'y')");
+        attachment::create(&database, &scope, &Attachment { setup_sql: says("kept"), ..sets.clone() }).await.unwrap();
+        assert!(attachment::read(&database, &scope, &sets).await.unwrap());
+        assert_eq!(log(&test).await, "kept");
+        test.query("truncate log").await;
         let blind = Attachment { setup_sql: says("set up"), ..check("select 1 where false") };
         let error = attachment::create(&database, &scope, &blind).await.unwrap_err().error;
         assert_eq!(error.blamed(), Some(&Blame::Attribute("check_sql")));

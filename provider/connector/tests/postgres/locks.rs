@@ -1,5 +1,6 @@
 //! One at a time on each table, in one process and across several, without deadlocks.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -73,6 +74,43 @@ async fn waiting_for_a_lock_ends_with_the_operation_and_says_for_what() {
     let error = session.begin_locked(&lock).await.map(|_| ()).unwrap_err();
     assert_eq!(error.message(), "timed out after 200ms");
     assert!(error.doing().starts_with("lock table public.t"), "{error}");
+}
+
+/// A concurrent index build waits for the end of every transaction that it once saw with a snapshot, and a try is enough
+/// to be seen. So whoever asks again must not do it in the same transaction: the build may be what has the lock.
+#[tokio::test]
+async fn who_waits_for_a_lock_holds_up_no_index_build() {
+    for major in TestDatabase::VERSIONS {
+        let test = TestDatabase::new(major).await;
+        let table = TableName::new("public", "t");
+        for outside in [false, true] {
+            let (here, there) = (database(&test, 2), database(&test, 2));
+            let scope = within(Duration::from_mins(1));
+            let (lock, mut session) = here.lock_table(&table, &scope).await.unwrap();
+            let _held = session.begin_locked(&lock).await.unwrap();
+            let (asking, table) = (scope.clone(), table.clone());
+            let waiting = tokio::spawn(async move {
+                if outside {
+                    return there.lock_table_outside_transactions(&table, &asking).await.is_ok();
+                }
+                let (lock, mut session) = there.lock_table(&table, &asking).await.unwrap();
+                session.begin_locked(&lock).await.is_ok()
+            });
+            let mut transactions: HashMap<String, HashSet<String>> = HashMap::new();
+            while transactions.values().all(|starts| starts.len() < 3) {
+                assert!(scope.stopped().is_none(), "each try is made in the same transaction: {transactions:?}");
+                let open = "select pid || ' ' || xact_start from pg_stat_activity where xact_start is not null \
+                    and datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
+                for line in test.query(open).await.lines() {
+                    let (pid, start) = line.split_once(' ').unwrap();
+                    transactions.entry(pid.to_owned()).or_default().insert(start.to_owned());
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            scope.cancel.cancel();
+            assert!(!waiting.await.unwrap(), "it was granted although it was held");
+        }
+    }
 }
 
 #[tokio::test]

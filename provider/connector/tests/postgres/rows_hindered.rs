@@ -78,15 +78,12 @@ async fn a_reference_that_cascades_takes_no_declared_row_along() {
         t.query("alter table t add foreign key (parent) references t on delete cascade").await;
         // Row 5 goes, and would take 7 and 8 along; 7 names no parent any more, 8 still does.
         let moved = |id: u32| json!({"id": id, "parent": if id == 8 { Some(6) } else { None }, "a": "x"});
-        let without = |row: &dyn Fn(u32) -> serde_json::Value| {
-            lines((0..100).filter(|id| *id != 5), row).replace("\"parent\":null", "\"parent\":null")
-        };
-        let applied = t.jsonl(&without(&moved)).await.unwrap();
+        let applied = t.jsonl(&lines((0..100).filter(|id| *id != 5), moved)).await.unwrap();
         assert_eq!(t.query("select count(*) from t").await, "99");
         assert_eq!(t.query("select id, parent from t where id in (7, 8) order by id").await, "7|\n8|6");
         assert!(applied.rows.deleted == 1, "{:?}", applied.rows);
         // A parent that is deleted while a declared row needs it is the server's to refuse.
-        let error = t.jsonl(&lines((0..100).filter(|id| *id != 5 && *id != 6), &moved)).await.unwrap_err();
+        let error = t.jsonl(&lines((0..100).filter(|id| *id != 5 && *id != 6), moved)).await.unwrap_err();
         assert_eq!(error.sqlstate(), Some("23503"), "{error}");
         assert!(error.message().contains("line 7, column parent: "), "{error}");
         assert_eq!(t.query("select count(*) from t").await, "99");

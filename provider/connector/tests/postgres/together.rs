@@ -104,6 +104,7 @@ async fn reads_at_the_same_time_share_one_connection_and_few_looks() {
                 check_sql: None,
                 transactional: true,
                 on_teardown_error: OnTeardownError::Fail,
+                in_part: false,
             };
             let (database, scope) = (&database, &scope);
             async move { (i, attachment::read(database, scope, &attachment).await.unwrap()) }

@@ -1,14 +1,18 @@
 //! Vector indexes on a real pgvector.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use pg_connector::attachment::{self, Attachment, OnTeardownError};
+use pg_connector::settings::Settings;
 use pg_connector::vector_index::{
-    self, Action, Applied, Build, BuildSettings, Method, Metric, Prior, Quantize, Seen, VectorIndexSpec, VectorType,
-    operator_class, reserved_name,
+    self, Action, Applied, Build, BuildSettings, Declaration, Given, Method, Metric, Prior, Quantize, Seen,
+    VectorIndexSpec, VectorType, operator_class, reserved_name,
 };
 use pg_connector::{Blame, Database, Error, Scope, TableName};
 use testbed::TestDatabase;
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::sessions::database as connect_with;
 
@@ -152,19 +156,30 @@ async fn expressions_and_conditions_are_built_used_and_read_back() {
                 "v <-> (select v from t where id = 1)",
             ),
         ] {
-            let applied = build(&database, &spec, true, None).await.unwrap();
-            let condition = spec.predicate.as_deref().unwrap_or("true");
-            let plan = test
-                .query(&format!(
-                    "set enable_seqscan = off; explain select id from t where {condition}\norder by {query} limit 3"
-                ))
-                .await;
-            assert!(plan.contains(&format!("using {}", spec.index_name())), "{spec:?}\n{plan}");
-            let seen = read(&database, &spec, Some(&applied.seen)).await.unwrap();
-            assert_eq!(seen, applied.seen);
-            let prior = Prior { index_name: &spec.index_name(), predicate: spec.predicate.as_deref(), seen: &seen };
-            assert_eq!(vector_index::plan(&spec, true, &prior).unwrap().unwrap().action, Action::Keep, "{seen:?}");
-            test.query(&format!("drop index {}", spec.index_name())).await;
+            let indexed = match (spec.quantize, spec.column.as_str()) {
+                (Some(Quantize::Half), _) | (None, "h") => VectorType::Halfvec,
+                (Some(Quantize::Binary), _) => VectorType::Bit,
+                (None, _) => VectorType::Vector,
+            };
+            for method in Method::ALL {
+                let Some(class) = operator_class(indexed, spec.metric, *method) else { continue };
+                let lists = (*method == Method::Ivfflat).then_some(1);
+                let spec = VectorIndexSpec { method: *method, lists, ..spec.clone() };
+                let applied = build(&database, &spec, true, None).await.unwrap();
+                assert_eq!(applied.seen.index.operator_class, class);
+                let condition = spec.predicate.as_deref().unwrap_or("true");
+                let plan = test
+                    .query(&format!(
+                        "set enable_seqscan = off; explain select id from t where {condition}\norder by {query} limit 3"
+                    ))
+                    .await;
+                assert!(plan.contains(&format!("using {}", spec.index_name())), "{spec:?}\n{plan}");
+                let seen = read(&database, &spec, Some(&applied.seen)).await.unwrap();
+                assert_eq!(seen, applied.seen);
+                let prior = Prior { index_name: &spec.index_name(), predicate: spec.predicate.as_deref(), seen: &seen };
+                assert_eq!(vector_index::plan(&spec, true, &prior).unwrap().unwrap().action, Action::Keep, "{seen:?}");
+                test.query(&format!("drop index {}", spec.index_name())).await;
+            }
         }
     })
     .await;
@@ -200,6 +215,149 @@ async fn a_changed_index_takes_the_place_of_the_old_one() {
                 (old, seen) = (new, applied.seen);
             }
         }
+    })
+    .await;
+}
+
+/// Asks for the plan of a nearest-neighbour query again and again, and counts the answers.
+async fn read_all_the_time(database: Database, query: String, done: Arc<AtomicBool>, looks: Arc<AtomicU32>) {
+    let session = database.connect(&Scope::default()).await.unwrap();
+    session.batch_execute("set enable_seqscan = off").await.unwrap();
+    while !done.load(Ordering::Acquire) {
+        let messages = session.simple_query(&format!("explain {query}")).await.unwrap();
+        let lines = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        let plan = lines.collect::<Vec<_>>().join("\n");
+        assert!(plan.contains("Index Scan using"), "a query had no index:\n{plan}");
+        assert_eq!(session.simple_query(&query).await.unwrap().len(), 5, "three rows, their shape and their number");
+        looks.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_are_never_without_an_index_while_it_changes() {
+    on_each_version(|test| async move {
+        test.query(TABLE).await;
+        let database = connect_with(&test, 10);
+        let mut old = spec("v");
+        let mut seen = build(&database, &old, true, None).await.unwrap().seen;
+        let (done, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let query = "select id from t order by v <-> '[1,2,3,4,5,6,7,8]' limit 3".to_owned();
+        let reader =
+            tokio::spawn(read_all_the_time(connect_with(&test, 1), query, Arc::clone(&done), Arc::clone(&looks)));
+        let changes: [fn(&mut VectorIndexSpec); 5] = [
+            |spec| spec.m = Some(8),
+            |spec| (spec.method, spec.m, spec.lists) = (Method::Ivfflat, None, Some(1)),
+            |spec| spec.name = "other".to_owned(),
+            |spec| (spec.method, spec.lists, spec.name) = (Method::Hnsw, None, "third".to_owned()),
+            |spec| spec.ef_construction = Some(70),
+        ];
+        for change in changes {
+            for concurrently in [true, false] {
+                let mut new = old.clone();
+                change(&mut new);
+                new.m = (new.method == Method::Hnsw).then_some(if concurrently { 9 } else { 10 });
+                let before = looks.load(Ordering::Acquire);
+                let name = old.index_name();
+                let prior = Prior { index_name: &name, predicate: None, seen: &seen };
+                seen = build(&database, &new, concurrently, Some(prior)).await.unwrap().seen;
+                old = new;
+                while looks.load(Ordering::Acquire) < before + 2 && !reader.is_finished() {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+        }
+        done.store(true, Ordering::Release);
+        reader.await.unwrap();
+        assert_eq!(indexes(&test).await, "t__vector__third true");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_limits_are_those_of_pgvector() {
+    on_each_version(|test| async move {
+        test.query("create extension vector").await;
+        let database = connect_with(&test, 10);
+        let half = Some(Quantize::Half);
+        for (ty, most, metric, quantize, refused) in [
+            ("vector", 2_000, Metric::L2, None, "(c vector_l2_ops)"),
+            ("vector", 4_000, Metric::L2, half, "((c::halfvec(4001)) halfvec_l2_ops)"),
+            ("halfvec", 4_000, Metric::L2, None, "(c halfvec_l2_ops)"),
+            ("bit", 64_000, Metric::Hamming, None, "(c bit_hamming_ops)"),
+        ] {
+            for method in Method::ALL {
+                for (dimensions, fits) in [(most, true), (most + 1, false)] {
+                    test.query(&format!("drop table if exists t; create table t (c {ty}({dimensions}))")).await;
+                    let lists = (*method == Method::Ivfflat).then_some(1);
+                    let spec = VectorIndexSpec { metric, method: *method, quantize, lists, ..spec("c") };
+                    let result = build(&database, &spec, true, None).await;
+                    assert_eq!(result.is_ok(), fits, "{ty}({dimensions}) {method}");
+                    if fits {
+                        continue;
+                    }
+                    let errors = result.unwrap_err();
+                    assert!(errors[0].message().contains(&format!("at most {most} dimensions")), "{}", errors[0]);
+                    assert!(errors[0].server().is_none() && errors[0].advised().is_some(), "{errors:?}");
+                    // And the server would have said the same, only later.
+                    let session = database.connect(&Scope::default()).await.unwrap();
+                    let error = session
+                        .batch_execute(&format!("create index on t using {method} {refused}"))
+                        .await
+                        .unwrap_err();
+                    assert_eq!(error.code().unwrap().code(), "54000", "{error:?}");
+                }
+            }
+        }
+        test.query("drop table t; create table t (c vector(3))").await;
+        let session = database.connect(&Scope::default()).await.unwrap();
+        for (method, options, fits) in [
+            ("hnsw", "m = 1", false),
+            ("hnsw", "m = 2", true),
+            ("hnsw", "m = 100, ef_construction = 200", true),
+            ("hnsw", "m = 100, ef_construction = 199", false),
+            ("hnsw", "m = 101, ef_construction = 1000", false),
+            ("hnsw", "m = 2, ef_construction = 3", false),
+            ("hnsw", "m = 2, ef_construction = 4", true),
+            ("hnsw", "ef_construction = 1000", true),
+            ("hnsw", "ef_construction = 1001", false),
+            ("ivfflat", "lists = 0", false),
+            ("ivfflat", "lists = 1", true),
+            ("ivfflat", "lists = 32769", false),
+        ] {
+            let declared = |option: &str| {
+                options.split(", ").find_map(|pair| pair.strip_prefix(option)?.strip_prefix(" = ")?.parse().ok())
+            };
+            let given = |option| declared(option).map_or(Given::Unset, Given::Now);
+            let declaration = Declaration {
+                method: Given::Now(method.to_owned()),
+                lists: given("lists"),
+                m: given("m"),
+                ef_construction: given("ef_construction"),
+                ..Declaration::default()
+            };
+            let sql = format!("create index on t using {method} (c vector_l2_ops) with ({options})");
+            assert_eq!(session.batch_execute(&sql).await.is_ok(), fits, "the server: {options}");
+            assert_eq!(declaration.faults().is_empty(), fits, "we: {options}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sparse_vector_with_too_much_in_it_is_explained() {
+    on_each_version(|test| async move {
+        test.query(
+            "create extension vector; create table t (id int, s sparsevec(2000)); \
+             insert into t select 1, array_agg(1)::real[]::vector(2000)::sparsevec from generate_series(1, 2000)",
+        )
+        .await;
+        let errors = build(&connect_with(&test, 10), &spec("s"), true, None).await.unwrap_err();
+        assert_eq!(errors[0].sqlstate(), Some("54000"), "{errors:?}");
+        assert!(errors[0].advised().unwrap().contains("at most 1,000 non-zero"), "{errors:?}");
+        assert_eq!(indexes(&test).await, "");
     })
     .await;
 }
@@ -436,16 +594,17 @@ async fn an_invalid_index_is_built_again() {
 async fn a_build_that_is_stopped_leaves_nothing() {
     on_each_version(|test| async move {
         test.query(TABLE).await;
-        for (max_connections, cancelled) in [(10, true), (10, false), (1, false)] {
+        for (max_connections, cancelled, limit) in [(10, true, 0), (10, false, 8), (1, false, 2)] {
             let database = connect_with(&test, max_connections);
             // A concurrent build waits for every transaction that was there before it.
             let blocker = connect_with(&test, 10);
             let mut blocking = blocker.connect(&Scope::default()).await.unwrap();
             let transaction = blocking.begin().await.unwrap();
             transaction.batch_execute("set transaction isolation level repeatable read; select 1").await.unwrap();
+            let pid = transaction.query_one("select pg_backend_pid()", &[]).await.unwrap().get::<_, i32>(0);
             let mut scope = Scope::default();
             if !cancelled {
-                scope.deadline = Some(Instant::now() + Duration::from_secs(2));
+                scope.deadline = Some(Instant::now() + Duration::from_secs(limit));
             }
             let spec = spec("v");
             let build = Build {
@@ -462,8 +621,15 @@ async fn a_build_that_is_stopped_leaves_nothing() {
                 }
             };
             let (result, ()) = tokio::join!(vector_index::apply(&database, &scope, &build), stop);
-            let said = messages(result);
-            assert!(said.contains(if cancelled { "cancelled" } else { "timed out" }), "{said}");
+            let errors = result.unwrap_err();
+            assert!(errors[0].message().contains(if cancelled { "cancelled" } else { "timed out" }), "{errors:?}");
+            if limit > 5 {
+                let advice = errors[0].advised().unwrap();
+                assert!(
+                    advice.contains(&format!("waiting for old snapshots, 0 of 1 lockers, blocked by process {pid}")),
+                    "{advice}"
+                );
+            }
             transaction.rollback().await.unwrap();
             assert_eq!(indexes(&test).await, "");
             assert!(vector_index::apply(&database, &Scope::default(), &build).await.is_ok(), "the next one succeeds");
@@ -481,6 +647,39 @@ async fn wait_for_build(test: &TestDatabase) {
         assert!(start.elapsed() < Duration::from_mins(1), "the build never came to its last phase");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_swap_waits_for_a_long_reader_and_lets_others_pass() {
+    let test = TestDatabase::new(18).await;
+    test.query(TABLE).await;
+    let mut settings = Settings::parse(&test.url()).unwrap();
+    settings.lock_timeout = Some(Duration::from_millis(50));
+    let database = Database::new(settings).unwrap();
+    let old = spec("v");
+    let seen = build(&database, &old, true, None).await.unwrap().seen;
+    let new = VectorIndexSpec { m: Some(8), ..spec("v") };
+    let prior = Prior { index_name: "t__vector__v", predicate: None, seen: &seen };
+    let scope = Scope { deadline: Some(Instant::now() + Duration::from_mins(2)), ..Scope::default() };
+    let settings = BuildSettings::default();
+    let change =
+        Build { spec: &new, concurrently: true, settings: &settings, create_extension: false, prior: Some(prior) };
+    let mut reading = connect_with(&test, 1).connect(&Scope::default()).await.unwrap();
+    let reader = reading.begin().await.unwrap();
+    // The build waits for whoever writes or has a snapshot, and this session does neither; the swap waits for it.
+    reader.batch_execute("lock table t in access share mode").await.unwrap();
+    let disturb = async {
+        // More often than anything else is tried again.
+        while test.log().await.matches("canceling statement due to lock timeout").count() < 12 {
+            assert_eq!(test.query("select count(*) from t").await, "50", "others pass");
+            assert!(scope.stopped().is_none(), "the swap gave up, or never began");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        reader.rollback().await.unwrap();
+    };
+    let (result, ()) = tokio::join!(vector_index::apply(&database, &scope, &change), disturb);
+    assert_eq!(result.unwrap().seen.index.option("m"), Some(8));
+    assert_eq!(indexes(&test).await, "t__vector__v true");
 }
 
 #[tokio::test]
@@ -536,9 +735,9 @@ async fn a_lost_connection_is_taken_up_again() {
         let (database, cut) = cuttable(&test).await;
         let disturb = async {
             wait_for_build(&test).await;
-            cut.send(()).unwrap();
             // The next try finds the build that goes on; only when it has looked once may that finish.
             let now = test.query("select clock_timestamp()").await;
+            cut.send(()).unwrap();
             let looked = format!(
                 "select 1 from pg_stat_activity where backend_start > '{now}' and datname = current_database() \
                  and query ilike 'rollback%'"
@@ -570,7 +769,26 @@ async fn settings_are_for_the_build_alone_and_remarks_come_back() {
         let build =
             Build { spec: &spec, concurrently: true, settings: &settings, create_extension: false, prior: None };
         let applied = vector_index::apply(&database, &Scope::default(), &build).await.unwrap();
-        assert!(applied.warnings.iter().any(|w| w.detail.contains("little data")), "{:?}", applied.warnings);
+        let said =
+            |applied: &Applied| applied.warnings.iter().map(|w| w.detail.as_str()).collect::<Vec<_>>().join("\n");
+        assert!(said(&applied).contains("100 lists (the default), and 50 vectors were there"), "{applied:?}");
+        assert!(!said(&applied).contains("little data"), "it is said once, and with what to do: {applied:?}");
+        let part = VectorIndexSpec {
+            predicate: Some("id <= 3".to_owned()),
+            lists: Some(4),
+            name: "part".to_owned(),
+            ..spec.clone()
+        };
+        for concurrently in [true, false] {
+            let build = Build { spec: &part, concurrently, ..build };
+            let applied = vector_index::apply(&database, &Scope::default(), &build).await.unwrap();
+            assert!(said(&applied).contains("4 lists, and 3 vectors were there"), "{applied:?}");
+            vector_index::drop(&database, &Scope::default(), &part.table, &part.qualified(), true).await.unwrap();
+        }
+        let enough = VectorIndexSpec { lists: Some(3), ..part };
+        let applied =
+            vector_index::apply(&database, &Scope::default(), &Build { spec: &enough, ..build }).await.unwrap();
+        assert_eq!(said(&applied), "");
         let session = database.connect(&Scope::default()).await.unwrap();
         let memory: String = session.query_one("show maintenance_work_mem", &[]).await.unwrap().get(0);
         assert_eq!(memory, "64MB");
@@ -642,6 +860,7 @@ async fn many_at_once_on_one_table_do_not_deadlock() {
                         check_sql: None,
                         transactional: true,
                         on_teardown_error: OnTeardownError::Fail,
+                        in_part: false,
                     };
                     attachment::create(&database, &Scope::default(), &attachment).await.unwrap();
                 });

@@ -1,10 +1,11 @@
 //! The resource `pg_sql_attachment`: SQL that belongs to a table.
 //!
 //! **Invariant:** the state says what is in force: after a change that got only as far as the teardown, that is nothing.
-//! Of what is there in part the state keeps the teardown, so that nothing is ever left behind without one.
+//! Of what is there in part the state keeps the teardown, so that nothing is ever left behind without one, and private
+//! state notes that it is a part, so that its teardown does not fail at what is missing.
 
 use async_trait::async_trait;
-use pg_connector::attachment::{self, Attachment, OnTeardownError, Text};
+use pg_connector::attachment::{self, Attachment, OnTeardownError, Remains, Text};
 use pg_connector::{Blame, Error, TableName};
 use tfplugin::{
     ApplyFailure, Attribute, Context, Default, Diagnostic, Diagnostics, ImportId, Mode, Path, Plan, PlanRequest,
@@ -19,6 +20,9 @@ use crate::resources::timeouts;
 /// The resource.
 #[derive(Debug)]
 pub struct SqlAttachment;
+
+/// The key of private state that notes that only a part of the attachment is there.
+const IN_PART: &str = "in_part";
 
 #[async_trait]
 impl Resource<Data> for SqlAttachment {
@@ -59,7 +63,7 @@ impl Resource<Data> for SqlAttachment {
 
     async fn read(&self, context: &Context<Data>, state: State) -> Result<Option<State>, Diagnostics> {
         let database = diagnostics::database(context)?;
-        let there = attachment::read(database, &diagnostics::scope(context), &declared(&state.value)?)
+        let there = attachment::read(database, &diagnostics::scope(context), &declared(&state.value, &state.private)?)
             .await
             .map_err(|error| one(&error))?;
         Ok(there.then_some(state))
@@ -67,7 +71,9 @@ impl Resource<Data> for SqlAttachment {
 
     async fn create(&self, context: &Context<Data>, _config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
         let database = diagnostics::database(context)?;
-        match attachment::create(database, &diagnostics::scope(context), &declared(&plan.value)?).await {
+        match attachment::create(database, &diagnostics::scope(context), &declared(&plan.value, &Private::default())?)
+            .await
+        {
             Ok(warnings) => {
                 for warning in &warnings {
                     context.warn(diagnostics::warning(warning));
@@ -75,9 +81,11 @@ impl Resource<Data> for SqlAttachment {
                 Ok(state_after(plan))
             }
             // With a state the CLI knows it as tainted: it is torn down before it is set up again.
-            Err(failure) if failure.begun => {
-                let diagnostics = one(&failure.error);
-                Err(ApplyFailure { state: Some(state_after(plan)), diagnostics })
+            // What replaces it sees no private state, so the empty text must say that no setup is in force.
+            Err(failure) if failure.remains == Remains::NewInPart => {
+                let mut state = in_part(state_after(plan));
+                state.value.set("setup_sql", "".into());
+                Err(ApplyFailure { state: Some(state), diagnostics: one(&failure.error) })
             }
             Err(failure) => Err(one(&failure.error).into()),
         }
@@ -91,35 +99,52 @@ impl Resource<Data> for SqlAttachment {
         plan: Plan,
     ) -> Result<State, ApplyFailure> {
         let database = diagnostics::database(context)?;
-        let (old, new) = (declared(prior)?, declared(&plan.value)?);
-        match attachment::change(database, &diagnostics::scope(context), &old, &new).await {
+        let (old, new) = (declared(prior, &plan.private)?, declared(&plan.value, &Private::default())?);
+        let failure = match attachment::change(database, &diagnostics::scope(context), &old, &new).await {
             Ok(warnings) => {
                 for warning in &warnings {
                     context.warn(diagnostics::warning(warning));
                 }
-                Ok(state_after(plan))
+                let still_in_part = old.in_part && old.setup_sql == new.setup_sql;
+                let state = state_after(plan);
+                return Ok(if still_in_part { in_part(state) } else { state });
             }
-            Err(failure) if failure.torn_down => {
+            Err(failure) => failure,
+        };
+        let state = match failure.remains {
+            Remains::AsBefore => None,
+            Remains::OldInPart => {
+                Some(in_part(State { value: prior.clone(), private: plan.private, identity: plan.identity }))
+            }
+            Remains::Nothing | Remains::NewInPart => {
                 let mut state = state_after(plan);
                 state.value.set("setup_sql", "".into());
-                if !failure.begun {
+                if failure.remains == Remains::NewInPart {
+                    Some(in_part(state))
+                } else {
                     state.value.set("teardown_sql", Value::Null);
+                    Some(state)
                 }
-                Err(ApplyFailure { state: Some(state), diagnostics: one(&failure.error) })
             }
-            Err(failure) => Err(one(&failure.error).into()),
-        }
+        };
+        Err(ApplyFailure { state, diagnostics: one(&failure.error) })
     }
 
-    async fn delete(&self, context: &Context<Data>, prior: &Value, _private: &Private) -> Result<(), ApplyFailure> {
+    async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
         let database = diagnostics::database(context)?;
-        let warnings = attachment::destroy(database, &diagnostics::scope(context), &declared(prior)?)
-            .await
-            .map_err(|error| ApplyFailure::from(one(&error)))?;
-        for warning in &warnings {
-            context.warn(diagnostics::warning(warning));
+        match attachment::destroy(database, &diagnostics::scope(context), &declared(prior, private)?).await {
+            Ok(warnings) => {
+                for warning in &warnings {
+                    context.warn(diagnostics::warning(warning));
+                }
+                Ok(())
+            }
+            Err(failure) => {
+                let left = State { value: prior.clone(), private: private.clone(), identity: Value::Null };
+                let state = (failure.remains == Remains::OldInPart).then(|| in_part(left));
+                Err(ApplyFailure { state, diagnostics: one(&failure.error) })
+            }
         }
-        Ok(())
     }
 
     async fn import(&self, _context: &Context<Data>, _id: ImportId) -> Result<State, Diagnostics> {
@@ -152,7 +177,10 @@ fn schema() -> Schema {
             `setup_sql` runs when the attachment is created. When it changes, the *old* `teardown_sql` runs and then the \
             new `setup_sql`, in one transaction. `teardown_sql` runs when the attachment is destroyed, or before its \
             table is replaced. A change of `teardown_sql` alone runs nothing, which is how a broken one is mended. Each \
-            text may hold several statements. Errors name the statement, line and column, and never show string literals.",
+            text may hold several statements. Errors name the statement, line and column, and never show string literals.\n\n\
+            An attachment that stands in the way of its table's change, such as a view on a column that is dropped or \
+            gets another type, needs `lifecycle { replace_triggered_by = [pg_table_target.products.columns] }`: it is \
+            then torn down before the change and set up after it.",
         attributes: vec![
             sql(
                 "table",
@@ -185,8 +213,9 @@ fn schema() -> Schema {
                 Type::Bool,
                 Mode::Optional,
                 "Whether each text runs in one transaction (the default), so that it takes effect as a whole or not at \
-                 all. Set it to `false` for statements that refuse to, such as `create index concurrently`; they then \
-                 run one by one.",
+                 all. Set it to `false` for statements that refuse to, such as `create index concurrently` or `vacuum`; \
+                 they then run one by one. When one of them fails, those before it stay; the next apply tears that part \
+                 down, passing over what is missing, and sets it up again.",
             )
             .default(Default::Bool(true)),
             sql(
@@ -214,8 +243,8 @@ fn same_table(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// The attachment that a wholly known value declares.
-fn declared(value: &Value) -> Result<Attachment, Diagnostics> {
+/// The attachment that a wholly known value declares, with what private state notes of it.
+fn declared(value: &Value, private: &Private) -> Result<Attachment, Diagnostics> {
     let text = |name: &str| value.get(name).as_str().map(str::to_owned);
     let read = || {
         Some(Attachment {
@@ -229,6 +258,7 @@ fn declared(value: &Value) -> Result<Attachment, Diagnostics> {
                 Some("warn") => OnTeardownError::Warn,
                 _ => OnTeardownError::Fail,
             },
+            in_part: private.contains_key(IN_PART) || value.get("setup_sql").as_str() == Some(""),
         })
     };
     read().ok_or_else(|| {
@@ -240,11 +270,19 @@ fn declared(value: &Value) -> Result<Attachment, Diagnostics> {
     })
 }
 
+/// The state of an attachment that is there as a whole.
 fn state_after(plan: Plan) -> State {
-    let mut value = plan.value;
+    let Plan { mut value, mut private, identity, .. } = plan;
     let id = id(&value);
     value.set("id", id.into());
-    State { value, private: plan.private, identity: plan.identity }
+    private.remove(IN_PART);
+    State { value, private, identity }
+}
+
+/// The state, with the note that only a part of it is there.
+fn in_part(mut state: State) -> State {
+    state.private.insert(IN_PART.to_owned(), true.into());
+    state
 }
 
 fn id(value: &Value) -> Option<String> {

@@ -160,8 +160,29 @@ fn a_table_is_not_dropped_for_somebody_else_to_make_it_again() {
         let options = PlanOptions { refresh: true, replace: true };
         let planned = resource.plan_with(&given_away, options).await.map(|planned| planned.warnings);
         refusal(planned, &["drop public.t", "nothing here makes it again", "by itself"]);
+        given_away.set("managed_by", Value::unknown());
+        let planned = resource.plan_with(&given_away, options).await.map(|planned| planned.warnings);
+        refusal(planned, &["drop public.t", "known in the plan"]);
+        given_away.set("managed_by", "user".into());
         let action = resource.converge(&given_away).await.map_err(|e| e.to_string())?;
         assert_eq!(action, Action::Update, "without a replacement it is nothing but a note");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_table_is_not_made_before_the_one_of_its_name_is_gone() {
+    each_phase_alone(16, async |stage: &Stage<'_>, (): &()| {
+        let mut resource = stage.session.resource("pg_table_target").map_err(|e| e.to_string())?;
+        resource.converge(&table()).await.map_err(|e| e.to_string())?;
+        let kept = resource.kept().cloned();
+        let options = PlanOptions { refresh: true, replace: true };
+        let planned = resource.plan_with(&table(), options).await.map_err(|e| e.to_string())?;
+        let outcome = resource.apply_create_before_destroy(&planned, &table()).await;
+        refusal(outcome, &["public.t", "create_before_destroy"]);
+        resource.keep(kept);
+        resource.expect_no_change(&table()).await.map_err(|e| e.to_string())?;
+        resource.destroy().await.map_err(|e| e.to_string())?;
         Ok(())
     });
 }

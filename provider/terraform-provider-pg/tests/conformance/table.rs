@@ -486,6 +486,5 @@ impl Edit {
     }
 }
 
-/// Whether a value can be hidden without a plan that must refuse: consent is asked for in the plan, and the kind of a table
-/// that is somebody else's as well.
-pub(crate) const NOT_HIDDEN: [&str; 1] = ["force_destroy"];
+/// What cannot be unknown in a plan that may replace: whether it consents, and whether it makes the table again.
+pub(crate) const NOT_HIDDEN: [&str; 2] = ["force_destroy", "managed_by"];

@@ -56,11 +56,18 @@ struct Life {
     table: Table,
     veils: Vec<Veil>,
     changes: Vec<(Edit, Vec<Veil>, Turn)>,
+    /// Whether what is replaced under another name is made before the old one goes.
+    create_before_destroy: bool,
 }
 
 fn life() -> impl Strategy<Value = Life> {
-    (table(), veils(), prop::collection::vec((edit(), veils(), turn()), 0..4))
-        .prop_map(|(table, veils, changes)| Life { table, veils, changes })
+    let changes = prop::collection::vec((edit(), veils(), turn()), 0..4);
+    (table(), veils(), changes, any::<bool>()).prop_map(|(table, veils, changes, create_before_destroy)| Life {
+        table,
+        veils,
+        changes,
+        create_before_destroy,
+    })
 }
 
 #[test]
@@ -68,7 +75,7 @@ fn tables_live_by_the_rules() {
     play(20, life(), async |stage: &Stage<'_>, life: &Life| {
         let mut resource = stage.session.resource("pg_table_target").map_err(|e| e.to_string())?;
         let mut table = life.table.clone();
-        let action = change(stage, &mut resource, &table, &life.veils, PlanOptions::default()).await?;
+        let action = change(stage, &mut resource, &table, &life.veils, PlanOptions::default(), false).await?;
         if action != Action::Create {
             return Err(format!("what is not there is to {action:?}"));
         }
@@ -82,6 +89,7 @@ fn tables_live_by_the_rules() {
                 Turn::Tainted | Turn::Replaced | Turn::Lost if given_away => &Turn::Nothing,
                 turn => turn,
             };
+            let veils = if given_away { &[][..] } else { veils };
             match turn {
                 Turn::WithoutRefresh => options.refresh = false,
                 Turn::Refreshed => {
@@ -102,6 +110,12 @@ fn tables_live_by_the_rules() {
                     let state = resource.value();
                     resource.forget();
                     import(stage, &mut resource, &before, &state, *by_identity).await?;
+                    // What was declared is ours again once it was declared again; until then the rows are somebody else's.
+                    let again = change(stage, &mut resource, &before, &[], PlanOptions::default(), false).await;
+                    let again = again.map_err(|e| format!("after the import: {e}"))?;
+                    if !matches!(again, Action::NoOp | Action::Update) {
+                        return Err(format!("what was just imported is to {again:?}"));
+                    }
                 }
                 Turn::Moved => moved(&mut resource).await.map_err(|e| format!("move: {e}"))?,
                 Turn::Lost if before.managed_by != Some("user") => {
@@ -114,8 +128,11 @@ fn tables_live_by_the_rules() {
                 }
                 Turn::Nothing | Turn::Lost | Turn::Emptied => {}
             }
-            let action =
-                change(stage, &mut resource, &table, veils, options).await.map_err(|e| format!("{edit:?}: {e}"))?;
+            // Two tables cannot have one name, not even for a moment.
+            let create_first = life.create_before_destroy && before.sql_name() != table.sql_name();
+            let action = change(stage, &mut resource, &table, veils, options, create_first)
+                .await
+                .map_err(|e| format!("{edit:?}: {e}"))?;
             if expected.is_some_and(|expected| expected != action) {
                 return Err(format!("{edit:?} after {turn:?} is to {action:?}"));
             }
@@ -136,13 +153,19 @@ async fn change(
     table: &Table,
     veils: &[Veil],
     options: PlanOptions,
+    create_first: bool,
 ) -> Result<Action, String> {
     table.write(stage.folder);
     let config = table.config(stage.folder);
     let hidden = hide(&config, veils, &NOT_HIDDEN);
     let planned = resource.plan_with(&hidden, options).await.map_err(|e| format!("plan: {e}\nof {hidden:?}"))?;
     let action = planned.action;
-    resource.apply_with(planned, &config).await.map_err(|e| format!("apply ({action:?}): {e}\nof {config:?}"))?;
+    let applied = if create_first && action == Action::Replace {
+        resource.apply_create_before_destroy(&planned, &config).await
+    } else {
+        resource.apply_with(planned, &config).await
+    };
+    applied.map_err(|e| format!("apply ({action:?}): {e}\nof {config:?}"))?;
     resource.expect_no_change(&config).await.map_err(|e| format!("after {action:?}: {e}\nof {config:?}"))?;
     let declared = if table.rows_as == RowsAs::None { 0 } else { table.rows.len() };
     let count = resource.value().get("row_count").as_i64();

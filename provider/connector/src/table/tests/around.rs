@@ -125,7 +125,7 @@ fn vector_indexes_over_expressions_follow_or_are_warned_of() {
         ("halfvec(3)", "hnsw (((subvector(e, 1, 2))::halfvec(2)) halfvec_l2_ops)", "vector(3)", 3, None),
         ("vector", "hnsw (((subvector(e, 1, 2))::halfvec(2)) halfvec_l2_ops)", "vector(3)", 1, None),
         ("vector(3)", "hnsw (((e)::halfvec(3)) halfvec_l2_ops)", "halfvec(3)", 2, Some("remove quantize")),
-        ("vector(3)", "ivfflat (e vector_l2_ops)", "sparsevec(3)", 3, Some("method to hnsw")),
+        ("vector(3)", "ivfflat (e vector_l2_ops)", "sparsevec(3)", 3, Some("method = \"hnsw\"")),
         ("vector(3)", "hnsw (e vector_l2_ops)", "sparsevec(3)", 3, None),
     ] {
         let prior = table(&[("e", from)]);

@@ -6,6 +6,7 @@ mod online;
 mod refusals;
 mod together;
 mod transitions;
+mod types;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -233,6 +233,10 @@ async fn a_type_that_nobody_knows_is_refused_before_anything_is_written() {
             assert!(error.message().contains(message), "{error}");
             assert_eq!(error.blamed(), Some(&Blame::Column("a".to_owned(), Some("type"))));
         }
+        let error = t.apply(&[("a", "nowhere.vector(3)")]).await.unwrap_err();
+        assert!(
+            error.message().contains("no type nowhere.vector") && error.advised().unwrap().contains("another schema")
+        );
         // The server objects to a part of a statement: that part is to blame.
         for (text, part) in [
             ("varchar(0)", "type"),

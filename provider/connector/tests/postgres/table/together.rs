@@ -161,3 +161,130 @@ async fn null_is_forbidden_online_while_others_write() {
         assert_eq!(t.columns().await, "id bigint !, a text !");
     }
 }
+
+/// Tables that come, change and go beside each other, through one pool or two of that many connections.
+struct Crowd {
+    databases: Vec<Database>,
+    schema: String,
+}
+
+impl Crowd {
+    /// Runs one change of each table at once.
+    async fn each(&self, count: usize, change: impl Fn(TableName) -> TableChange) -> Vec<Applied> {
+        let tasks: Vec<_> = (0..count)
+            .map(|at| {
+                let database = self.databases[at % self.databases.len()].clone();
+                let change = change(TableName::new(&*self.schema, format!("t{at}")));
+                tokio::spawn(async move { table::apply(&database, &scope(), &change, true).await })
+            })
+            .collect();
+        let mut done = Vec::new();
+        for task in tasks {
+            done.push(task.await.unwrap().unwrap());
+        }
+        done
+    }
+}
+
+fn crowded(desired: TableSpec, before: Option<(TableSpec, ObservedTable)>, rows: &Value) -> TableChange {
+    let objects = rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone());
+    let rows: Vec<_> = objects.enumerate().map(|(at, row)| (RowLabel::Index(at), row)).collect();
+    let owned = before.as_ref().map(|(prior, _)| rows::declare(prior, &rows).unwrap().into());
+    let (prior, observed) = before.unzip();
+    TableChange {
+        rows: Some(rows::declare(&desired, &rows).unwrap().into()),
+        desired,
+        prior,
+        observed,
+        owned,
+        server_digest: None,
+        rows_drifted: false,
+        force_destroy: false,
+        create_vector_extension: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_tables_at_once_need_no_more_connections_than_they_may_have() {
+    const TABLES: usize = 50;
+    let rounds = if std::env::var("TESTBED_MATRIX").is_ok_and(|matrix| matrix == "full") { 20 } else { 1 };
+    for (major, connections, processes) in [(18, 1, 1), (16, 2, 2), (18, 10, 2)] {
+        let server = TestDatabase::new(major).await;
+        let databases: Vec<Database> = (0..processes)
+            .map(|_| {
+                let mut settings = Settings::parse(&server.url()).unwrap();
+                settings.max_connections = connections;
+                settings.application_name = "crowd".to_owned();
+                Database::new(settings).unwrap()
+            })
+            .collect();
+        for round in 0..rounds {
+            // Each round begins without the schema and without the extension.
+            let crowd = Crowd { databases: databases.clone(), schema: format!("round{round}") };
+            let rows = json!([{"id": 1, "a": 1, "e": [1, 2, 3]}, {"id": 2, "a": 2}]);
+            let first = |name: &TableName| spec(name, &[("a", "int"), ("e", "vector(3)")]);
+            let made = crowd.each(TABLES, |name| crowded(first(&name), None, &rows)).await;
+            let second = |name: &TableName| spec(name, &[("a", "bigint"), ("e", "vector(3)"), ("n", "int default 7")]);
+            let seen = |name: &TableName| made[name.name[1..].parse::<usize>().unwrap()].observed.clone();
+            let changed =
+                crowd.each(TABLES, |name| crowded(second(&name), Some((first(&name), seen(&name))), &rows)).await;
+            // Null is forbidden online, in several transactions each.
+            let third = |name: &TableName| {
+                spec(name, &[("a", "bigint not null"), ("e", "vector(3)"), ("n", "int not null default 7")])
+            };
+            let seen = |name: &TableName| changed[name.name[1..].parse::<usize>().unwrap()].observed.clone();
+            let finished =
+                crowd.each(TABLES, |name| crowded(third(&name), Some((second(&name), seen(&name))), &rows)).await;
+            let sums = "select count(distinct table_name), count(*) filter (where is_nullable = 'NO') \
+                from information_schema.columns where table_schema = 'round'";
+            let sums = sums.replace("round", &format!("round{round}"));
+            assert_eq!(server.query(&sums).await, "50|150");
+            let drops: Vec<_> = finished
+                .into_iter()
+                .enumerate()
+                .map(|(at, applied)| {
+                    let name = TableName::new(&*crowd.schema, format!("t{at}"));
+                    let database = databases[at % processes as usize].clone();
+                    let owned = crowded(third(&name), Some((third(&name), applied.observed.clone())), &rows).owned;
+                    let dropping = TableDrop {
+                        declared: third(&name),
+                        observed: Some(applied.observed),
+                        owned,
+                        force_destroy: false,
+                    };
+                    tokio::spawn(async move { table::drop(&database, &scope(), &dropping).await })
+                })
+                .collect();
+            for dropping in drops {
+                dropping.await.unwrap().unwrap();
+            }
+            let left =
+                "select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace where nspname ~ '^round'";
+            assert_eq!(server.query(left).await, "0");
+            server.query(&format!("drop schema round{round}; drop extension vector")).await;
+        }
+        let log = server.log().await;
+        for word in ["deadlock detected", "tuple concurrently"] {
+            assert!(!log.contains(word), "{connections} connections, {processes} processes: {word}");
+        }
+        let most = most_at_once(&log);
+        assert!((1..=connections * processes).contains(&most), "{most} of {connections} for each of {processes}");
+    }
+}
+
+/// How many connections of the crowd were open at the same time, by the server's log.
+fn most_at_once(log: &str) -> u32 {
+    let mut open = std::collections::HashSet::new();
+    let mut most = 0;
+    for line in log.lines() {
+        let Some((_, rest)) = line.split_once(" [") else { continue };
+        let Some((pid, entry)) = rest.split_once("] LOG:  ") else { continue };
+        if entry.starts_with("connection authorized") && entry.contains("application_name=crowd") {
+            open.insert(pid);
+            most = most.max(open.len());
+        } else if entry.starts_with("disconnection") {
+            open.remove(pid);
+        }
+    }
+    u32::try_from(most).unwrap()
+}

@@ -22,7 +22,7 @@ pub fn columns(config: &Value) -> Result<Option<Vec<ColumnSpec>>, Diagnostics> {
     };
     record_schema::infer(schema, &primary_key, &overrides)
         .map(Some)
-        .map_err(|errors| diagnostics::errors(&errors, &path))
+        .map_err(|errors| diagnostics::errors(&errors, &path(config)))
 }
 
 /// The configuration with the inferred columns in the place of `columns`; what `prior` spells differently is kept.
@@ -52,9 +52,16 @@ pub fn complete(config: &Value, prior: &Value) -> Result<Value, Diagnostics> {
     Ok(value)
 }
 
-fn path(blame: &Blame) -> Path {
-    match blame {
-        Blame::Column(name, _) => Path::root("column_overrides").key(name),
+/// The path in this configuration of what the connector blames: inferred columns are not written under `columns`.
+pub fn path(config: &Value) -> impl Fn(&Blame) -> Path {
+    move |blame| match blame {
+        Blame::Column(name, _) if config.get("columns").is_null() => {
+            if config.get("column_overrides").get(name).is_null() {
+                Path::root("record_schema")
+            } else {
+                Path::root("column_overrides").key(name)
+            }
+        }
         other => model::path(other),
     }
 }

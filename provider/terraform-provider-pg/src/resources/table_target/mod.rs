@@ -9,8 +9,10 @@ pub mod schema;
 
 use async_trait::async_trait;
 use pg_connector::catalog::RelationKind;
+use pg_connector::rows::Ledger;
+use pg_connector::spec::ManagedBy;
 use pg_connector::table::{self, Applied, Look, Seen, TableChange};
-use pg_connector::{Error, TableName};
+use pg_connector::{Blame, Error, TableName};
 use tfplugin::{
     ApplyFailure, Attribute, Context, Diagnostic, Diagnostics, ImportId, Mode, Path, Plan, PlanRequest, Private,
     Resource, Schema, State, Type, Value,
@@ -68,7 +70,7 @@ impl Resource<Data> for TableTarget {
         if let Some(spec) = &spec {
             let faults = spec.faults();
             if !faults.is_empty() {
-                diagnostics.extend(diagnostics::errors(&faults, &model::path));
+                diagnostics.extend(diagnostics::errors(&faults, &inferred::path(config)));
                 return;
             }
         }
@@ -181,7 +183,10 @@ impl Resource<Data> for TableTarget {
 
     async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
         let database = diagnostics::database(context)?;
-        let memory = Memory::from_private(private)?;
+        let mut memory = Memory::from_private(private)?;
+        if memory.declared.is_none() && !prior.get("rows_file").is_null() {
+            memory.ledger = sole_ledger(context, prior).await?;
+        }
         let consent = memory.force_destroy.unwrap_or_else(|| prior.get("force_destroy").as_bool() == Some(true));
         let drop = plan::table_drop(prior, &memory, consent)?;
         let warnings = table::drop(database, &diagnostics::scope(context), &drop).await.map_err(|e| one(&e))?;
@@ -199,7 +204,8 @@ impl Resource<Data> for TableTarget {
             ImportId::Identity(identity) => model::table_name(&identity)
                 .ok_or_else(|| Diagnostic::error("Invalid import identity", "It needs schema_name and table_name."))?,
         };
-        Ok(imported(&name))
+        let faults = pg_connector::spec::import_faults(&name);
+        if faults.is_empty() { Ok(imported(&name)) } else { Err(diagnostics::errors(&faults, &|_| Path::default())) }
     }
 
     fn generate(&self, config: &mut Value) {
@@ -230,11 +236,28 @@ async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Pla
     let change = TableChange { create_vector_extension: extension, ..change };
     let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
         .await
-        .map_err(|error| ApplyFailure::from(one(&error)))?;
+        .map_err(|error| perhaps_in_its_own_way(error, prior, change.desired.managed_by))
+        .map_err(|error| ApplyFailure::from(Diagnostics::from(diagnostics::error(&error, &inferred::path(config)))))?;
     for warning in &applied.warnings {
         context.warn(diagnostics::warning(warning));
     }
     Ok(state_after(plan, change, &applied, steps))
+}
+
+/// The error; where a table is in the way of a new one, also with what to do when it is the one that is being replaced.
+/// Nothing at apply tells that from any other table.
+fn perhaps_in_its_own_way(error: Error, prior: &Value, managed_by: ManagedBy) -> Error {
+    let creates = prior.is_null() && managed_by == ManagedBy::System;
+    match error.advised() {
+        Some(advice) if creates && error.blamed() == Some(&Blame::Attribute("table_name")) => {
+            let advice = format!(
+                "{advice} If it is this very table that is to be replaced, take create_before_destroy out of its lifecycle \
+                 block and of those of the resources that refer to it: two tables cannot have one name."
+            );
+            error.advice(advice)
+        }
+        _ => error,
+    }
 }
 
 /// The steps of the change; an error when the plan that the user saw holds others.
@@ -262,6 +285,14 @@ fn state_after(plan: Plan, change: TableChange, applied: &Applied, steps: Value)
     let mut private = plan.private;
     Memory::after(applied, change.desired).write(&mut private);
     State { value, private, identity: identity(&name) }
+}
+
+/// The ledger of a table whose bookkeeping is lost: of a tainted one, the CLI hands on the attributes alone.
+async fn sole_ledger(context: &Context<Data>, prior: &Value) -> Result<Option<Ledger>, Diagnostics> {
+    let Some(name) = model::table_name(prior) else { return Ok(None) };
+    let database = diagnostics::database(context)?;
+    let seen = table::read(database, &diagnostics::scope(context), &name, Look::Ledger).await.map_err(|e| one(&e))?;
+    Ok(seen.and_then(|seen| seen.ledger))
 }
 
 /// What an import knows before the first read.

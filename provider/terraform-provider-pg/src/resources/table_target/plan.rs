@@ -9,7 +9,7 @@ use pg_connector::pg_type;
 use pg_connector::rows::{Files, Owned};
 use pg_connector::spec::{ManagedBy, TableSpec};
 use pg_connector::table::{self, TableChange, TableDrop};
-use pg_connector::{Error, TableName};
+use pg_connector::{Error, TableName, quote_ident};
 use tfplugin::{Context, Diagnostic, Diagnostics, Path, Plan, PlanRequest, Refinement, Value};
 
 use super::declared_rows::{self, Rows};
@@ -41,7 +41,7 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if let Some(spec) = &desired {
         let faults = spec.faults();
         if !faults.is_empty() {
-            return diagnostics::errors(&faults, &model::path);
+            return diagnostics::errors(&faults, &inferred::path(request.config));
         }
     }
     let rows = match declared_rows::declared(request.config, desired.as_ref(), &files(context)).await {
@@ -60,6 +60,11 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
             plan.value.set("id", planned_id(model::table_name(&plan.value).as_ref(), &Value::Null));
             moved = true;
         }
+        if (moved || creating)
+            && let Some(name) = left_to_nobody(&request, &memory, &plan.value)
+        {
+            return nobody_makes_it(&name).into();
+        }
         plan.value.set("steps", Value::unknown());
         keep_consent(plan, creating || moved);
         return if moved { veto_replace(context, &request, plan, &memory).await } else { Diagnostics::default() };
@@ -67,10 +72,10 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
 
     let decided = table::plan(&change);
     if !decided.refusals.is_empty() {
-        return diagnostics::errors(&decided.refusals, &model::path);
+        return diagnostics::errors(&decided.refusals, &inferred::path(request.config));
     }
-    if creating && memory.declared.as_ref().is_some_and(|before| is_left_to_nobody(before, &change.desired)) {
-        return nobody_makes_it(&change.desired.name).into();
+    if creating && let Some(name) = left_to_nobody(&request, &memory, &plan.value) {
+        return nobody_makes_it(&name).into();
     }
     let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
     let steps = if creating {
@@ -92,17 +97,26 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     diagnostics
 }
 
-/// Whether a replacement would drop the table that we made, and leave it to somebody else to make it again.
-fn is_left_to_nobody(before: &TableSpec, after: &TableSpec) -> bool {
-    before.name == after.name && before.managed_by == ManagedBy::System && after.managed_by == ManagedBy::User
+/// The table that we made, where a replacement would drop it and leave it, or perhaps leave it, to somebody else to make it
+/// again.
+fn left_to_nobody(request: &PlanRequest<'_>, memory: &Memory, planned: &Value) -> Option<TableName> {
+    let (before, ours) = if request.prior.is_null() {
+        let declared = memory.declared.as_ref()?;
+        (declared.name.clone(), declared.managed_by == ManagedBy::System)
+    } else {
+        (model::table_name(request.prior)?, request.prior.get("managed_by").as_str() == Some("system"))
+    };
+    let stays_ours = planned.get("managed_by").as_str() == Some("system");
+    let becomes_another = model::table_name(planned).is_some_and(|name| name != before);
+    (ours && !stays_ours && !becomes_another).then_some(before)
 }
 
 fn nobody_makes_it(name: &TableName) -> Diagnostic {
     Diagnostic::error(
         "Cannot replace a table by one that is managed by somebody else",
         format!(
-            "This would drop {name}, and with managed_by = \"user\" nothing here makes it again. Apply the change of \
-             managed_by by itself, without a replacement."
+            "This would drop {name}, and unless managed_by is \"system\", and known in the plan, nothing here makes it again. \
+             Apply the change of managed_by by itself, without a replacement."
         ),
     )
     .at(Path::root("managed_by"))
@@ -298,7 +312,34 @@ async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: 
     };
     match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
         Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
-        Err(errors) => objections(&errors, false),
+        Err(errors) => {
+            let errors: Vec<Error> =
+                errors.into_iter().map(|error| why_replaced(error, &drop.declared.name, plan, memory)).collect();
+            objections(&errors, false)
+        }
+    }
+}
+
+/// An error ends the plan before it is shown, so it says itself why the table would go.
+fn why_replaced(error: Error, name: &TableName, plan: &Plan, memory: &Memory) -> Error {
+    let attributes = plan.replace.iter().map(Path::to_string).collect::<Vec<_>>().join(" and ");
+    let error = match attributes.as_str() {
+        "" => error,
+        attributes => error.doing_instead(format!("replace table {name}, which a change of {attributes} takes")),
+    };
+    let shown = |key: &[String]| if key.is_empty() { "gone".to_owned() } else { format!("({})", key.join(", ")) };
+    match (&memory.declared, &memory.observed) {
+        (Some(declared), Some(seen)) if declared.primary_key != seen.primary_key => {
+            let columns = declared.primary_key.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ");
+            let advice = error.advised().unwrap_or_default().to_owned();
+            error.advice(format!(
+                "The primary key was changed outside of this configuration: it was {} and is {}. To keep the table, put \
+                 it back yourself, as with `alter table {name} add primary key ({columns})`. {advice}",
+                shown(&declared.primary_key),
+                shown(&seen.primary_key),
+            ))
+        }
+        _ => error,
     }
 }
 

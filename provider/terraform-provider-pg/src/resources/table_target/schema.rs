@@ -53,8 +53,10 @@ pub fn schema() -> Schema {
                 "record_schema",
                 Type::String,
                 Mode::Optional,
-                "A JSON Schema of one record, as schemars or Pydantic print it; the columns are inferred from it. \
-                 Conflicts with `columns`.",
+                "A JSON Schema of one record, as schemars or Pydantic (`model_json_schema()`) print it; the columns are \
+                 inferred from it, and what it does not say exactly becomes `jsonb`. A property that is not required and \
+                 has no default, or that allows null, is nullable. References are followed within the text. Conflicts \
+                 with `columns`.",
             ),
             column_overrides(),
             Attribute::new(
@@ -92,7 +94,7 @@ pub fn schema() -> Schema {
                 Type::Bool,
                 Mode::Optional,
                 "Consent to destroy or overwrite data that this resource does not own: rows and columns that are not \
-                 declared here. Defaults to `false`.",
+                 declared here, and values that a new column type would change. Defaults to `false`.",
             )
             .default(Default::Bool(false)),
             timeouts::attribute(),
@@ -131,7 +133,9 @@ pub fn steps() -> Attribute {
                 "hazards",
                 Type::List(Box::new(Type::String)),
                 Mode::Computed,
-                "The harm it can do: `rewrites table`, `scans table`, `destroys data`, `blocks writes`.",
+                "The harm it can do: `rewrites table` (all of it is written again under the lock), `scans table` (all of \
+                 it is read), `destroys data` (it may, and never without consent), `blocks writes` (for longer than a \
+                 moment). A plan warns of them with the size of the table, where there is something to hurt.",
             ),
             Attribute::new(
                 "skippable",
@@ -155,7 +159,12 @@ fn columns() -> Attribute {
                 Type::String,
                 Mode::Required,
                 "The type, as in SQL: `bigint`, `numeric(10,2)`, `vector(384)`, `text[]`. Spelling is no difference: \
-                 `int8` is `bigint`.",
+                 `int8` is `bigint`.\n\n\
+                 Another type converts the column in place where Postgres has a cast. A value that does not fit is an \
+                 error that names its row. A value that would fit but be another one, in a row or cell that is not \
+                 declared here (`1.5` as `integer`, a time as `date`, `'007'` as a number), is refused with the number \
+                 of such rows and an example, unless `force_destroy = true`. Where there is no cast, or the dimension of \
+                 a vector changes, it takes `force_destroy = true` to drop the column and add it again.",
             )
             .same(same_type)
             .validate(column_type),
@@ -199,7 +208,12 @@ fn column_overrides() -> Attribute {
                 "vector",
                 Nesting::Single,
                 vec![
-                    Attribute::new("dimension", Type::Number, Mode::Required, "The number of dimensions."),
+                    Attribute::new(
+                        "dimension",
+                        Type::Number,
+                        Mode::Required,
+                        "The number of dimensions, at most 16,000.",
+                    ),
                     Attribute::new(
                         "dtype",
                         Type::String,
@@ -208,7 +222,7 @@ fn column_overrides() -> Attribute {
                     ),
                 ],
                 Mode::Optional,
-                "Makes the column a vector. Conflicts with `type`.",
+                "Makes the column, which must be an array of numbers, a vector. Conflicts with `type`.",
             ),
             Attribute::new("nullable", Type::Bool, Mode::Optional, "Whether the column may hold null."),
         ],
@@ -237,8 +251,9 @@ fn row_drift(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 
 fn column_type(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     if let Some(Err(fault)) = value.as_str().map(PgType::parse) {
-        diagnostics
-            .push(Diagnostic::error("Invalid column type", format!("{path}: {}.", fault.message)).at(path.clone()));
+        let advice = fault.advice.map(|advice| format!("\n\n{advice}")).unwrap_or_default();
+        let detail = format!("{path}: {}.{advice}", fault.message);
+        diagnostics.push(Diagnostic::error("Invalid column type", detail).at(path.clone()));
     }
 }
 

@@ -12,7 +12,11 @@ pub fn schema() -> Schema {
             It is built concurrently unless told otherwise, so reading and writing go on. A changed index is built \
             beside the old one, under a reserved name that begins with `terraform_pg_build_`, and takes its place in one \
             short transaction: queries are never without an index. What an interrupted build left behind is recognised \
-            by the next apply, and finished or removed.",
+            by the next apply, and finished or removed.\n\n\
+            When the type of its column changes, the table's change builds the index again if it cannot follow. To \
+            change the type and the index in one apply (`m`, or `ivfflat` to `hnsw` with a column that becomes \
+            `sparsevec`), add `lifecycle { replace_triggered_by = [pg_table_target.products.columns[\"embedding\"]] }` to \
+            the index: it then goes before its column is changed, and is built after it.",
         attributes: vec![
             Attribute::new(
                 "table",
