@@ -179,7 +179,7 @@ pub(super) async fn losses(
     live: &ObservedTable,
     planning: bool,
 ) -> Result<(Vec<Error>, Vec<Warning>), Error> {
-    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    let (mut errors, mut warnings, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     if !script.may_lose() {
         return Ok((errors, warnings));
     }
@@ -213,8 +213,18 @@ pub(super) async fn losses(
         if live.column(&unkept.column).is_none_or(|column| !unkept.is_from(&column.type_name)) {
             continue;
         }
-        let found = loss::of_values(transaction, &keyed, unkept, owned).await;
-        let found = found.map_err(|error| if planning { misfit(change, unkept, error) } else { error })?;
+        let failed = |error| Error::postgres(doing(change), &error);
+        transaction.batch_execute("savepoint terraform_pg_type").await.map_err(failed)?;
+        let found = match loss::of_values(transaction, &keyed, unkept, owned).await {
+            Ok(found) => found,
+            // Something else in the plan may make the type.
+            Err(error) if planning && error.sqlstate() == Some("42704") => {
+                transaction.batch_execute("rollback to savepoint terraform_pg_type").await.map_err(failed)?;
+                unknown.push(not_there_yet(change, unkept));
+                continue;
+            }
+            Err(error) => return Err(if planning { misfit(change, unkept, error) } else { error }),
+        };
         if found.count > 0 {
             let blame = Blame::Column(unkept.column.clone(), Some("type"));
             say(unkept.said(&keyed.primary_key, &found), CONSENT_TO_TYPE, blame);
@@ -224,8 +234,18 @@ pub(super) async fn losses(
         fellows::lost(transaction, &doing(change), &change.desired, script, live, (change.force_destroy, planning))
             .await?;
     errors.extend(also);
-    warnings.extend(more);
+    warnings.extend(unknown.into_iter().chain(more));
     Ok((errors, warnings))
+}
+
+fn not_there_yet(change: &TableChange, unkept: &Unkept) -> Warning {
+    Warning {
+        summary: "A type is not known to the server yet",
+        detail: format!(
+            "Column {} of {} is to have the type {}. Unless the server knows it by then, apply will refuse.",
+            unkept.column, change.desired.name, unkept.to
+        ),
+    }
 }
 
 /// A value that does not even fit the new type ended the search for values that would be others.
