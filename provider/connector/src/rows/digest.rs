@@ -275,11 +275,8 @@ pub(super) async fn find_others(
     let keys = table.primary_key.iter().map(|name| format!("t.{}::text", quote_ident(name)));
     let texts = keys.chain(shown.iter().map(|&text| text.to_owned())).collect::<Vec<_>>().join(", ");
     // What the condition converts is converted as a statement of the session itself would do it.
-    let settings: &[(&str, &str)] = if key::kinds(table).iter().all(key::is_read_alike) {
-        &[("standard_conforming_strings", "on")]
-    } else {
-        &pinned::FIXED
-    };
+    let alike = key::kinds(table).iter().all(key::is_read_alike);
+    let settings: &[(&str, &str)] = if alike { &[("standard_conforming_strings", "on")] } else { &pinned::FIXED };
     let select = format!("count(*), min(array[{texts}]::text[])");
     let row = others(client, table, owned, (condition, &select), settings).await?;
     let count: i64 = row.try_get(0).map_err(failed)?;

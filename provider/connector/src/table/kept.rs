@@ -205,14 +205,14 @@ fn between_values(from: &PgType, to: &PgType) -> Rule {
 fn within_type(from: &PgType, to: &PgType) -> Rule {
     let (old, new) = (from.numbers(), to.numbers());
     match (from.name(), old.as_slice(), new.as_slice()) {
-        ("numeric" | "time" | "timetz" | "timestamp" | "timestamptz", _, []) => Rule::Keeps,
+        ("numeric" | "time" | "timetz" | "timestamp" | "timestamptz", _, [])
+        | ("time" | "timetz" | "timestamp" | "timestamptz", [], [Some(6)]) => Rule::Keeps,
         ("numeric", [_, Some(old)], [_, Some(new)])
         | ("time" | "timetz" | "timestamp" | "timestamptz", [Some(old)], [Some(new)])
             if old <= new =>
         {
             Rule::Keeps
         }
-        ("time" | "timetz" | "timestamp" | "timestamptz", [], [Some(6)]) => Rule::Keeps,
         ("interval", ..) => {
             let fields = to.fields().is_none_or(|fields| from.fields() == Some(fields));
             let digits = match (old.as_slice(), new.as_slice()) {

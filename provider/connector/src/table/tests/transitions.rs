@@ -1,5 +1,9 @@
 //! The cases of `transitions.txt`, as both rings of tests read them. It says itself what its lines mean.
 
+/// What the lines of a case begin with.
+const KEYS: [&str; 11] =
+    ["from", "to", "setup", "plan", "forced plan", "theirs", "refused", "becomes", "forced", "ours", "written"];
+
 /// One way from one table to another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Case {
@@ -48,8 +52,6 @@ pub(crate) fn cases() -> Vec<Case> {
             more.push(words);
             continue;
         }
-        const KEYS: [&str; 11] =
-            ["from", "to", "setup", "plan", "forced plan", "theirs", "refused", "becomes", "forced", "ours", "written"];
         let key = KEYS.into_iter().filter(|key| words == *key || words.starts_with(&format!("{key} ")));
         let key = key.max_by_key(|key| key.len()).unwrap_or_else(|| panic!("{}: what is {line}", case.name));
         case.lines.push((key, vec![words[key.len()..].trim()]));
