@@ -5,8 +5,11 @@ use super::*;
 /// What a change may make somebody wait who writes.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// Columns by name, with what is said of each.
+type Columns = &'static [(&'static str, &'static str)];
+
 /// Kinds of changes that a plan does not warn of.
-const HARMLESS: &[(&[(&str, &str)], &[(&str, &str)])] = &[
+const HARMLESS: &[(Columns, Columns)] = &[
     (&[("a", "text")], &[("a", "text"), ("b", "int")]),
     (&[("a", "text")], &[("a", "text"), ("b", "int not null default 5")]),
     (&[("a", "text")], &[("a", "text not null")]),

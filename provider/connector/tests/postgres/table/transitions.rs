@@ -210,7 +210,7 @@ impl Run<'_> {
             return;
         };
         let words = words.strip_prefix("at apply: ").unwrap_or(words);
-        let error = result.expect_err(what);
+        let Err(error) = result else { panic!("{what}: it was not refused") };
         assert!(says(std::slice::from_ref(&error), words), "{what}: {error}");
         assert!(error.advised().is_some(), "{what}: {error} says not what to do");
         assert_eq!(after, before, "{what}: nothing was changed");
