@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "shared with the tests of the transport")]
 #[path = "transport/common.rs"]
 mod common;
+mod examples;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,29 +1,16 @@
 //! Where the provider under test is, and how it is started.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-use std::{fs, io};
 
 use tfplugin::Value;
 use tfplugin::testing::conformance::{Flavour, Options, Session, Trouble};
 
-/// The provider with the switches, built beside this test.
-pub(crate) fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().unwrap().parent().unwrap().join("examples/wrong_provider");
-    let built = fs::metadata(&binary).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let newest = newest(&root.join("src")).max(newest(&root.join("examples/wrong_provider")));
-    assert!(built >= newest, "{} is missing or old: cargo build -p tfplugin --examples", binary.display());
-    binary
-}
+use crate::examples::example;
 
-fn newest(path: &Path) -> SystemTime {
-    let files: io::Result<Vec<_>> = fs::read_dir(path).and_then(Iterator::collect);
-    match files {
-        Ok(files) => files.iter().map(|file| newest(&file.path())).max().unwrap(),
-        Err(_) => fs::metadata(path).unwrap().modified().unwrap(),
-    }
+/// The provider with the switches.
+pub(crate) fn binary() -> PathBuf {
+    example("wrong_provider")
 }
 
 /// How a session with the provider is to be.

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+#[path = "../examples/mod.rs"]
+mod examples;
 mod binary;
 mod broken;
 mod flavours;

@@ -1,7 +1,7 @@
 //! Where the provider under test is, and small helpers.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use std::{fs, process};
 
 use serde_json::json;
@@ -13,25 +13,15 @@ use tfplugin_proto::tfplugin6::{DynamicValue, configure_provider, read_data_sour
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
+use crate::examples::example;
+
 /// What a read says that was told to stop.
 pub(crate) const AS_ASKED: &str =
     "Stopped: As asked.\n\nThe run was stopped, and this with it. Plan again to see what is left to do.";
 
-/// The tiny provider, built beside this test.
+/// The provider under test.
 pub(crate) fn binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().unwrap().parent().unwrap().join("examples/tiny_provider");
-    let built = fs::metadata(&binary).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let newest = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    assert!(built >= newest, "{} is missing or old: cargo build -p tfplugin --examples", binary.display());
-    binary
-}
-
-fn newest(path: &Path) -> SystemTime {
-    match fs::read_dir(path) {
-        Ok(files) => files.map(|file| newest(&file.unwrap().path())).max().unwrap(),
-        Err(_) => fs::metadata(path).unwrap().modified().unwrap(),
-    }
+    example("tiny_provider")
 }
 
 /// A launch whose sockets go to a folder of its own.

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "../examples/mod.rs"]
+mod examples;
 mod common;
 mod endings;
 mod handshakes;
