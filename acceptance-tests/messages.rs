@@ -16,7 +16,7 @@ fn every_error_arrives_and_points_at_its_line() {
             "resource \"pg_table_target\" \"t\" {
   table_name  = \"t\"
   managed_by  = \"nobody\"
-  primary_key = [\"id\"]
+  primary_key = [\"id\", \"key\"]
   row_drift   = \"often\"
   columns = {
     id = { type = \"bigint\" }
@@ -39,6 +39,7 @@ resource \"pg_vector_index\" \"i\" {
         let flat = output.clone().failed_with(&[]).flat();
         for (line, words) in [
             (3, "managed_by"),
+            (4, "the columns are"),
             (5, "row_drift"),
             (8, "varchar("),
             (10, "soon"),
@@ -52,7 +53,7 @@ resource \"pg_vector_index\" \"i\" {
             let message: String = flat[at..].chars().take(400).collect();
             assert!(message.contains(words), "the error {line} does not say {words}\n{}", output.text);
         }
-        assert_eq!(errors(&output), 8, "{}", output.text);
+        assert_eq!(errors(&output), 9, "{}", output.text);
     });
 }
 

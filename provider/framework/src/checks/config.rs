@@ -10,14 +10,17 @@ use crate::value::Value;
 
 use super::At;
 
-/// Checks a configuration by its schema. `write_only_allowed` says whether the CLI keeps write-only values out of the state.
+/// Checks a configuration by its schema, and says whether it has the schema's shape, whatever the validators think of its
+/// values. `write_only_allowed` says whether the CLI keeps write-only values out of the state.
 pub(crate) fn config(
     attributes: &[Attribute],
     config: &Value,
     write_only_allowed: bool,
     diagnostics: &mut Diagnostics,
-) {
-    Check { write_only_allowed, diagnostics }.object(attributes, config, &At::ROOT, Reach::Inside);
+) -> bool {
+    let mut check = Check { write_only_allowed, shaped: true, diagnostics };
+    check.object(attributes, config, &At::ROOT, Reach::Inside);
+    check.shaped
 }
 
 /// Whether a path can lead to the value, or ends at the set that holds it.
@@ -38,6 +41,7 @@ impl Reach<'_> {
 
 struct Check<'a> {
     write_only_allowed: bool,
+    shaped: bool,
     diagnostics: &'a mut Diagnostics,
 }
 
@@ -52,6 +56,7 @@ impl Check<'_> {
     }
 
     fn error(&mut self, summary: &str, detail: String, path: Path) {
+        self.shaped = false;
         self.diagnostics.push(Diagnostic::error(summary, detail).at(path));
     }
 

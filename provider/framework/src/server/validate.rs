@@ -20,8 +20,8 @@ use crate::wire;
 use super::Call;
 use super::registry::DataType;
 
-/// The schema's checks first; the owner's own only for a configuration of the right shape, so that they need not repeat
-/// them.
+/// The schema's checks first; the owner's own only for a configuration of the right shape, and without what a validator
+/// said of the same attribute already.
 fn check(
     schema: &Schema,
     config: &Value,
@@ -29,10 +29,13 @@ fn check(
     own: impl FnOnce(&Value, &mut Diagnostics),
 ) -> Vec<proto::Diagnostic> {
     let mut diagnostics = Diagnostics::default();
-    checks::config::config(&schema.attributes, config, write_only_allowed, &mut diagnostics);
+    let shaped = checks::config::config(&schema.attributes, config, write_only_allowed, &mut diagnostics);
     timeouts::validate(schema, config, &mut diagnostics);
-    if !diagnostics.has_error() && !config.is_null() {
-        own(config, &mut diagnostics);
+    if shaped && !config.is_null() {
+        let mut more = Diagnostics::default();
+        own(config, &mut more);
+        more.0.retain(|new| new.path.0.is_empty() || diagnostics.0.iter().all(|told| told.path != new.path));
+        diagnostics.extend(more);
     }
     wire::diagnostics(diagnostics)
 }

@@ -42,6 +42,8 @@ async fn resources() {
     assert_eq!(validate(&host, &long, true).await, ["error name: Name too long"]);
     let both = a_thing(&json!({"note": "n", "old": "o"}));
     assert_eq!(validate(&host, &both, true).await, ["error old: Both note and old"]);
+    let all = thing(&json!({"name": "much too long", "note": "n", "old": "o"}));
+    assert_eq!(validate(&host, &all, true).await, ["error name: Name too long", "error old: Both note and old"]);
 }
 
 #[tokio::test]

@@ -57,10 +57,7 @@ impl Resource<Data> for TableTarget {
             None
         };
         if let Some((attribute, detail)) = fault {
-            diagnostics.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root(attribute)));
-        }
-        if diagnostics.has_error() {
-            return;
+            return diagnostics.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root(attribute)));
         }
         let complete = match inferred::complete(config, &Value::Null) {
             Ok(complete) => complete,
