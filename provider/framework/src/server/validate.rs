@@ -11,6 +11,7 @@ use proto::{
 
 use crate::checks;
 use crate::diagnostics::Diagnostics;
+use crate::path::Path;
 use crate::provider::Provider;
 use crate::schema::Schema;
 use crate::timeouts;
@@ -21,7 +22,7 @@ use super::Call;
 use super::registry::DataType;
 
 /// The schema's checks first; the owner's own only for a configuration of the right shape, and without what a validator
-/// said of the same attribute already.
+/// said already of the same attribute, or of one within the same element.
 fn check(
     schema: &Schema,
     config: &Value,
@@ -34,7 +35,12 @@ fn check(
     if shaped && !config.is_null() {
         let mut more = Diagnostics::default();
         own(config, &mut more);
-        more.0.retain(|new| new.path.0.is_empty() || diagnostics.0.iter().all(|told| told.path != new.path));
+        let is_told = |new: &Path| match new.0.as_slice() {
+            [] => false,
+            [_] => diagnostics.0.iter().any(|told| told.path == *new),
+            element => diagnostics.0.iter().any(|told| told.path.0.starts_with(element)),
+        };
+        more.0.retain(|new| !is_told(&new.path));
         diagnostics.extend(more);
     }
     wire::diagnostics(diagnostics)
