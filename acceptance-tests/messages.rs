@@ -29,6 +29,7 @@ resource \"pg_vector_index\" \"i\" {
   column  = \"e\"
   method  = \"btree\"
   metric  = \"near\"
+  m       = 4.5
   build = { maintenance_work_mem = \"much\" }
 }
 ",
@@ -46,14 +47,15 @@ resource \"pg_vector_index\" \"i\" {
             (13, "schema.name"),
             (15, "btree"),
             (16, "near"),
-            (17, "much"),
+            (17, "whole number"),
+            (18, "much"),
         ] {
             let line = format!("on main.tf line {}", head + line);
             let at = flat.find(&line).unwrap_or_else(|| panic!("no error is {line}\n{}", output.text));
             let message: String = flat[at..].chars().take(400).collect();
             assert!(message.contains(words), "the error {line} does not say {words}\n{}", output.text);
         }
-        assert_eq!(errors(&output), 9, "{}", output.text);
+        assert_eq!(errors(&output), 10, "{}", output.text);
     });
 }
 

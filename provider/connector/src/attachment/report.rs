@@ -1,6 +1,7 @@
 //! How a failing statement of an attachment is described: its place, an excerpt, what the server said, what has run.
 //!
-//! **Invariant:** no message holds the content of a string literal of the texts.
+//! **Invariant:** no excerpt holds the content of a string literal of the texts, and no message that of a password; a value
+//! that the server objects to may be named in its words.
 
 use super::spec::{Attachment, Text, blamed};
 use crate::database::{Notice, remarks};

@@ -57,7 +57,7 @@ fn before_create(change: &TableChange, live: Option<&ObservedTable>) -> Result<V
             Ok(vec![Warning {
                 summary: "The table exists already",
                 detail: format!(
-                    "{} and is not managed here. Unless it is gone by then, apply will refuse. {}",
+                    "{}. Unless it is gone by then, as one is that this plan replaces (a tainted one), apply will refuse. {}",
                     error.message(),
                     error.advised().unwrap_or_default().replace("Nothing was written. ", "")
                 ),

@@ -177,7 +177,7 @@ fn schema() -> Schema {
             `setup_sql` runs when the attachment is created. When it changes, the *old* `teardown_sql` runs and then the \
             new `setup_sql`, in one transaction. `teardown_sql` runs when the attachment is destroyed, or before its \
             table is replaced. A change of `teardown_sql` alone runs nothing, which is how a broken one is mended. Each \
-            text may hold several statements. Errors name the statement, line and column, and never show string literals.\n\n\
+            text may hold several statements. Errors name the statement, line and column; the statement is shown without its string literals.\n\n\
             An attachment that stands in the way of its table's change, such as a view on a column that is dropped or \
             gets another type, needs `lifecycle { replace_triggered_by = [pg_table_target.products.columns] }`: it is \
             then torn down before the change and set up after it.",

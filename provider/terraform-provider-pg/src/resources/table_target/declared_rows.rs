@@ -127,14 +127,18 @@ pub fn inline(rows: &Value, table: Option<&TableSpec>) -> Result<Rows, Diagnosti
             ),
         }
     }
+    let declared = match table {
+        Some(table) if known => Some(rows::declare(table, &objects)),
+        _ => None,
+    };
+    if let Some(Err(errors)) = &declared {
+        faults.extend(diagnostics::errors(errors, &model::path));
+    }
     if faults.has_error() {
         return Err(faults);
     }
-    match table {
-        Some(table) if known => match rows::declare(table, &objects) {
-            Ok(rows) => Ok(Rows::Known(rows.into())),
-            Err(errors) => Err(diagnostics::errors(&errors, &model::path)),
-        },
+    match declared {
+        Some(Ok(rows)) => Ok(Rows::Known(rows.into())),
         _ => Ok(Rows::Unknown(
             rows.as_list().map(<[Value]>::len).or_else(|| rows.as_map().map(std::collections::BTreeMap::len)),
         )),

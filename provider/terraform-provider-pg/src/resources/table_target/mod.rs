@@ -56,6 +56,7 @@ impl Resource<Data> for TableTarget {
         } else {
             None
         };
+        diagnostics.extend(declared_rows::faults(config));
         if let Some((attribute, detail)) = fault {
             return diagnostics.push(Diagnostic::error("Conflicting attributes", detail).at(Path::root(attribute)));
         }
@@ -74,7 +75,6 @@ impl Resource<Data> for TableTarget {
         if let Err(faults) = declared_rows::inline(config.get("rows"), spec.as_ref()) {
             diagnostics.extend(faults);
         }
-        diagnostics.extend(declared_rows::faults(config));
     }
 
     async fn plan(&self, context: &Context<Data>, request: PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {

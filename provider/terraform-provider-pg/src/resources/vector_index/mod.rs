@@ -36,10 +36,9 @@ impl Resource<Data> for VectorIndex {
     }
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        match model::declaration(config) {
-            Ok(declaration) => diagnostics.extend(diagnostics::errors(&declaration.faults(), &model::path)),
-            Err(faults) => diagnostics.extend(faults),
-        }
+        let (declaration, faults) = model::declaration(config);
+        diagnostics.extend(faults);
+        diagnostics.extend(diagnostics::errors(&declaration.faults(), &model::path));
         match model::build_settings(config) {
             Ok(settings) => diagnostics.extend(diagnostics::errors(&settings.faults(), &model::path)),
             Err(faults) => diagnostics.extend(faults),
@@ -180,7 +179,7 @@ fn refine(request: &PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
 
 /// What the change takes, as far as it is known.
 fn known_plan(request: &PlanRequest<'_>, planned: &Value) -> Result<Option<vector_index::IndexPlan>, Vec<Error>> {
-    let spec = model::declaration(planned).ok().and_then(|declaration| declaration.spec());
+    let spec = model::declaration(planned).0.spec();
     let concurrently = planned.get("concurrently").as_bool();
     let seen = model::seen(request.private);
     match (spec, concurrently, seen, request.prior.get("index_name").as_str()) {
@@ -208,7 +207,11 @@ fn set_names(planned: &mut Value) {
 
 async fn apply(context: &Context<Data>, prior: Option<&Value>, plan: Plan) -> Result<State, ApplyFailure> {
     let database = diagnostics::database(context)?;
-    let spec = model::declaration(&plan.value)?.spec().ok_or_else(unknown_at_apply)?;
+    let (declaration, faults) = model::declaration(&plan.value);
+    if !faults.is_empty() {
+        return Err(faults.into());
+    }
+    let spec = declaration.spec().ok_or_else(unknown_at_apply)?;
     let settings = model::build_settings(&plan.value)?;
     let before = model::seen(&plan.private);
     let old = prior.and_then(|prior| Some((prior.get("index_name").as_str()?, prior.get("where").as_str())));

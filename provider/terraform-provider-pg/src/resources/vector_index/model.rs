@@ -19,8 +19,8 @@ pub fn path(blame: &Blame) -> Path {
     }
 }
 
-/// The declaration. A number that is not whole is an error.
-pub fn declaration(value: &Value) -> Result<Declaration, Diagnostics> {
+/// The declaration, and the errors of its numbers that are not whole; these count as not known.
+pub fn declaration(value: &Value) -> (Declaration, Diagnostics) {
     let mut faults = Diagnostics::default();
     let mut whole = |name: &str| number(value.get(name), &Path::root(name), &mut faults);
     let declaration = Declaration {
@@ -36,7 +36,7 @@ pub fn declaration(value: &Value) -> Result<Declaration, Diagnostics> {
         quantize: text(value.get("quantize")),
         predicate: text(value.get("where")),
     };
-    if faults.is_empty() { Ok(declaration) } else { Err(faults) }
+    (declaration, faults)
 }
 
 /// The table's text. Of a table that is still to be created only the beginning of its id is known: all of it, so that an
