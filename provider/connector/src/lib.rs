@@ -26,11 +26,12 @@ pub mod table;
 pub mod vector_index;
 pub mod attachment;
 pub mod source;
+pub mod target;
 #[cfg(feature = "surfaces")]
 pub mod surfaces;
 
 pub use database::{Database, Scope, Session, TableLock};
-pub use error::{Blame, Error, ServerError};
+pub use error::{Blame, Error, Errors, ServerError};
 pub use name::{TableName, quote_ident, quote_literal};
 pub use schemars;
 pub use step::{Hazard, Lock, Step};

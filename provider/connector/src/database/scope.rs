@@ -50,6 +50,12 @@ impl Scope {
         Self { cancel, deadline, limit }
     }
 
+    /// A scope that ends with this one, or when its own token fires.
+    pub(crate) fn child(&self) -> (Self, CancellationToken) {
+        let cancel = self.cancel.child_token();
+        (Self { cancel: cancel.clone(), ..self.clone() }, cancel)
+    }
+
     /// Why the operation has to stop, if it has to.
     pub fn stopped(&self) -> Option<Stop> {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {

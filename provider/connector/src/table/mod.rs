@@ -34,7 +34,8 @@ use crate::rows::{Declared, Ledger, Owned, RowOutcome};
 use crate::spec::TableSpec;
 use crate::step::Step;
 
-pub(crate) use shared::ensure_extension;
+pub(crate) use check::exists;
+pub(crate) use shared::{ensure_extension, ensure_tracking};
 
 /// Something the user should know though nothing failed. The summary is constant for each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
