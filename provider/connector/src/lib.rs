@@ -1,5 +1,6 @@
-//! Declares Postgres tables, their rows, their pgvector indexes and the SQL that belongs to them, and reconciles a
-//! database with the declaration.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it works
 //!
 //! Reconciling is always the same four moves: *observe* the catalogue, *diff* it with what is desired (pure), render the
 //! difference as [`step::Step`]s (pure), *apply* them in one transaction.

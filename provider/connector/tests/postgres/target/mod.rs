@@ -100,7 +100,7 @@ impl Declared {
             target.declare_row(row).unwrap();
         }
         if let Some((metric, method)) = self.index {
-            target.declare_vector_index(VectorIndex::on("e").metric(metric).method(method));
+            target.declare_vector_index(VectorIndex::on("e").metric(metric).method(method).concurrently(false));
         }
         for (name, setup, teardown) in self.attachments {
             let attachment = SqlCommandAttachment::new(*name, *setup);
