@@ -29,7 +29,8 @@ struct OutputProduct {
 
 /// Stands for a model: how often each of four letters occurs.
 fn embed(text: &str) -> Vec<f32> {
-    ['a', 'e', 'i', 'o'].iter().map(|letter| text.chars().filter(|c| c == letter).count() as f32 + 0.5).collect()
+    let weight = |letter| text.chars().filter(|c| *c == letter).map(|_| 1.0).sum::<f32>() + 0.5;
+    ['a', 'e', 'i', 'o'].into_iter().map(weight).collect()
 }
 
 #[tokio::main]

@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../framework/tests/examples/mod.rs"]
+mod built;
+
 use std::process::Command;
 
 use testbed::TestDatabase;
 
 /// Runs an example that cargo built beside this test.
 fn run(name: &str, server: &TestDatabase, args: &[&str], variables: &[(&str, &str)]) -> String {
-    let test = std::env::current_exe().unwrap();
-    let binary = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    let binary = built::example(name);
     let mut command = Command::new(&binary);
     command.args(args).env("DATABASE_URL", server.url()).envs(variables.iter().copied());
     let output = command.output().unwrap_or_else(|error| panic!("{}: {error}", binary.display()));

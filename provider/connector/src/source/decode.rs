@@ -15,7 +15,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use super::wire::{Cell, Form, List, Sent, numbers};
+use super::wire::{Cell, Form, Garbled, List, Sent, numbers};
 
 /// Why a row does not fit a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl<'r> Cells<'r> {
         let cell = self
             .row
             .try_get::<_, Sent<'r>>(self.at)
-            .map_err(|error| Fault::custom(error))
+            .map_err(Fault::custom)
             .and_then(|sent| column.form.read(sent).ok_or_else(|| Fault::custom("the server sent something else")))
             .map_err(blame)?;
         self.at += 1;
@@ -331,8 +331,8 @@ impl<'r> SeqAccess<'r> for List<'r> {
     fn next_element_seed<S: DeserializeSeed<'r>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
         match self.next() {
             None => Ok(None),
-            Some(Some(cell)) => seed.deserialize(cell).map(Some),
-            Some(None) => Err(Fault::custom("the server sent something else than an array")),
+            Some(Ok(cell)) => seed.deserialize(cell).map(Some),
+            Some(Err(Garbled)) => Err(Fault::custom("the server sent something else than an array")),
         }
     }
 

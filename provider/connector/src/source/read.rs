@@ -78,10 +78,8 @@ pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> 
     let overhead: usize = columns.iter().map(|column| column.name.len() + 4).sum();
     let mut size = FIRST_FETCH;
     loop {
-        let messages = transaction
-            .simple_query(&select.fetch(size))
-            .await
-            .map_err(|error| select.explain(failed(error), query))?;
+        let messages =
+            transaction.simple_query(&fetch(size)).await.map_err(|error| select.explain(failed(error), query))?;
         let before = (rows.len(), bytes);
         for message in messages {
             let SimpleQueryMessage::Row(row) = message else { continue };
@@ -152,6 +150,11 @@ pub(super) fn selected<'a>(query: &SourceQuery, relation: &'a Relation) -> Resul
     }
 }
 
+/// The statement that brings the next rows of the cursor.
+pub(super) fn fetch(rows: usize) -> String {
+    format!("fetch forward {rows} from terraform_pg_rows")
+}
+
 /// A query, and the same with the literals of the condition masked.
 #[derive(Debug)]
 pub(super) struct Select {
@@ -161,7 +164,7 @@ pub(super) struct Select {
 
 impl Select {
     /// Selects expressions, in this order.
-    pub(super) fn new(query: &SourceQuery, expressions: &str, order: Vec<String>, limit: Option<u64>) -> Self {
+    pub(super) fn new(query: &SourceQuery, expressions: &str, order: &[String], limit: Option<u64>) -> Self {
         let head = format!("select {expressions} from {}", query.table);
         let order = if order.is_empty() { String::new() } else { format!(" order by {}", order.join(", ")) };
         let tail = limit.map_or(order.clone(), |limit| format!("{order} limit {limit}"));
@@ -178,13 +181,13 @@ impl Select {
     /// Selects columns, by default in the order of the primary key and no more of them than are to be read.
     fn of(query: &SourceQuery, relation: &Relation, columns: &[&LiveColumn]) -> Self {
         let names = quote_idents(columns.iter().map(|column| column.name.as_str()));
-        let order = if query.order_by.is_empty() {
+        let order: Vec<String> = if query.order_by.is_empty() {
             relation.primary_key.iter().map(|name| quote_ident(name)).collect()
         } else {
             query.order_by.iter().map(ToString::to_string).collect()
         };
         // One row more than is allowed shows that there are more.
-        Self::new(query, &names, order, Some(query.limit.unwrap_or(DEFAULT_LIMIT + 1)))
+        Self::new(query, &names, &order, Some(query.limit.unwrap_or(DEFAULT_LIMIT + 1)))
     }
 
     /// Opens the cursor.
@@ -194,11 +197,6 @@ impl Select {
         let declare = format!("declare terraform_pg_rows no scroll cursor for {}", self.sql);
         let failed = |error| self.explain(Error::postgres(doing(query), &error), query);
         transaction.execute_typed(&declare, &typed).await.map(drop).map_err(failed)
-    }
-
-    /// The statement that brings the next rows.
-    pub(super) fn fetch(&self, rows: usize) -> String {
-        format!("fetch forward {rows} from terraform_pg_rows")
     }
 
     /// Shows the statement, and blames the condition or its parameters for what only they can cause.

@@ -179,11 +179,11 @@ async fn read<T>(transaction: &Transaction<'_>, task: &Task<T>, taker: &Taker<T>
         columns.push(Column { name: column.name.clone(), form });
         expressions.push(expression);
     }
-    let order = query.order_by.iter().map(ToString::to_string).collect();
-    let select = Select::new(&query, &expressions.join(", "), order, query.limit);
+    let order: Vec<String> = query.order_by.iter().map(ToString::to_string).collect();
+    let select = Select::new(&query, &expressions.join(", "), &order, query.limit);
     select.declare(transaction, &query).await?;
     let fetch = async |size: usize| {
-        let sql = select.fetch(size);
+        let sql = read::fetch(size);
         let rows = transaction.query_typed_raw(&sql, std::iter::empty::<(&str, _)>()).await?;
         rows.try_collect::<Vec<Row>>().await
     };

@@ -69,6 +69,10 @@ pub(super) struct List<'r> {
     bytes: &'r [u8],
 }
 
+/// What was sent is not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Garbled;
+
 /// A cell as it was sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent<'r>(pub(super) Option<&'r [u8]>);
@@ -190,35 +194,36 @@ impl<'r> List<'r> {
         self.left
     }
 
-    /// The next cell; a slice where there is more than one dimension. `Some(None)` when it is not what it should be.
-    pub(super) fn next(&mut self) -> Option<Option<Cell<'r>>> {
+    /// The next cell; a slice where there is more than one dimension.
+    pub(super) fn next(&mut self) -> Option<Result<Cell<'r>, Garbled>> {
         self.left = self.left.checked_sub(1)?;
-        if self.lengths.len() > 1 {
-            let lengths = self.lengths[1..].to_vec();
-            let slice = Self { element: self.element, left: lengths[0], lengths, bytes: self.bytes };
-            let cells: usize = slice.lengths.iter().product();
-            return Some((0..cells).try_for_each(|_| self.skip()).map(|()| Cell::List(slice)));
-        }
-        Some(self.take())
+        Some(if self.lengths.len() > 1 { self.slice() } else { self.cell() })
     }
 
-    fn take(&mut self) -> Option<Cell<'r>> {
-        match self.cell()? {
-            None => Some(Cell::Null),
-            Some(bytes) => self.element.read(bytes),
+    fn cell(&mut self) -> Result<Cell<'r>, Garbled> {
+        match self.take()?.0 {
+            None => Ok(Cell::Null),
+            Some(bytes) => self.element.read(bytes).ok_or(Garbled),
         }
     }
 
-    fn skip(&mut self) -> Option<()> {
-        self.cell().map(drop)
+    fn slice(&mut self) -> Result<Cell<'r>, Garbled> {
+        let lengths = self.lengths[1..].to_vec();
+        let cells = lengths.iter().try_fold(1_usize, |cells, length| cells.checked_mul(*length)).ok_or(Garbled)?;
+        let slice = Self { element: self.element, left: lengths[0], lengths, bytes: self.bytes };
+        for _ in 0..cells {
+            self.take()?;
+        }
+        Ok(Cell::List(slice))
     }
 
-    fn cell(&mut self) -> Option<Option<&'r [u8]>> {
-        let length = take_i32(&mut self.bytes)?;
-        let Ok(length) = usize::try_from(length) else { return Some(None) };
-        let (cell, rest) = self.bytes.split_at_checked(length)?;
+    /// The bytes of the next element.
+    fn take(&mut self) -> Result<Sent<'r>, Garbled> {
+        let length = take_i32(&mut self.bytes).ok_or(Garbled)?;
+        let Ok(length) = usize::try_from(length) else { return Ok(Sent(None)) };
+        let (cell, rest) = self.bytes.split_at_checked(length).ok_or(Garbled)?;
         self.bytes = rest;
-        Some(Some(cell))
+        Ok(Sent(Some(cell)))
     }
 }
 
@@ -226,4 +231,71 @@ fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
     let (four, rest) = bytes.split_first_chunk::<4>()?;
     *bytes = rest;
     Some(i32::from_be_bytes(*four))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the server sends of an array: its dimensions, and its elements.
+    fn array(lengths: &[i32], elements: &[Option<&[u8]>]) -> Vec<u8> {
+        let int = |number: i32| number.to_be_bytes();
+        let mut bytes = [int(lengths.len().try_into().unwrap()), int(1), int(23)].concat();
+        bytes.extend(lengths.iter().flat_map(|length| [int(*length), int(1)]).flatten());
+        for element in elements {
+            bytes.extend(int(element.map_or(-1, |bytes| bytes.len().try_into().unwrap())));
+            bytes.extend(element.unwrap_or_default());
+        }
+        bytes
+    }
+
+    fn read(element: Element, bytes: &[u8]) -> Option<Vec<Result<Cell<'_>, Garbled>>> {
+        let mut list = List::read(element, bytes)?;
+        Some(std::iter::from_fn(|| list.next()).take(10).collect())
+    }
+
+    #[test]
+    fn arrays_are_lists_of_lists() {
+        let [one, two] = [1_i32, 2].map(i32::to_be_bytes);
+        let flat = array(&[3], &[Some(&one), None, Some(&two)]);
+        assert_eq!(read(Element::Int4, &flat), Some(vec![Ok(Cell::Int(1)), Ok(Cell::Null), Ok(Cell::Int(2))]));
+        assert_eq!(read(Element::Int4, &array(&[], &[])), Some(vec![]));
+        let grid = array(&[2, 1], &[Some(&one), Some(&two)]);
+        let rows: Vec<_> = read(Element::Int4, &grid)
+            .unwrap()
+            .into_iter()
+            .map(|row| match row {
+                Ok(Cell::List(mut row)) => (row.len(), row.next(), row.next()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(rows, [(1, Some(Ok(Cell::Int(1))), None), (1, Some(Ok(Cell::Int(2))), None)]);
+    }
+
+    #[test]
+    fn what_is_no_array_is_said_to_be_none() {
+        let one = 1_i32.to_be_bytes();
+        assert_eq!(read(Element::Int4, &[0, 0]), None);
+        assert_eq!(read(Element::Int4, &array(&[-1], &[])), None);
+        assert_eq!(read(Element::Int4, &array(&[2], &[Some(&one)])), Some(vec![Ok(Cell::Int(1)), Err(Garbled)]));
+        assert_eq!(read(Element::Int8, &array(&[1], &[Some(&one)])), Some(vec![Err(Garbled)]));
+        let endless = array(&[i32::MAX, i32::MAX, i32::MAX, i32::MAX], &[]);
+        assert_eq!(read(Element::Int4, &endless).unwrap()[0], Err(Garbled));
+    }
+
+    #[test]
+    fn elements_of_another_length_are_garbled() {
+        for (element, bytes) in [
+            (Element::Bool, &[][..]),
+            (Element::Int2, &[1]),
+            (Element::Float8, &[0; 4]),
+            (Element::Text, &[0xff]),
+            (Element::Uuid, &[0; 15]),
+            (Element::Jsonb, b"\x02{}"),
+            (Element::Vector, &[0, 2, 0, 0, 0, 0, 0, 0]),
+            (Element::Vector, &[0]),
+        ] {
+            assert_eq!(element.read(bytes), None, "{element:?}");
+        }
+    }
 }

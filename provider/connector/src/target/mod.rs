@@ -8,7 +8,10 @@
 //! looks which of them is the case, and goes on from there.
 
 mod apply;
+mod attachments;
+mod decide;
 mod declare;
+mod indexes;
 mod plan;
 mod row_json;
 mod shown;
@@ -173,7 +176,7 @@ impl TableTarget {
     /// `terraform_pg.tracking` of the same database. Nothing is changed.
     pub async fn reconcile(self, database: &Database, scope: &Scope) -> Result<TargetPlan, Errors> {
         let kept = store::load(database, scope, &self.spec.name).await?;
-        plan::plan(self, database, scope, kept.tracking, Some(kept.version)).await
+        Box::pin(decide::declaration(self, database, scope, kept.tracking, Some(kept.version))).await
     }
 
     /// The same for who keeps what is to be remembered: pass what the last run left behind, or nothing at first. Keep
@@ -184,7 +187,7 @@ impl TableTarget {
         database: &Database,
         scope: &Scope,
     ) -> Result<TargetPlan, Errors> {
-        plan::plan(self, database, scope, tracking, None).await
+        Box::pin(decide::declaration(self, database, scope, tracking, None)).await
     }
 
     /// What it takes to take a target away that earlier runs made: its attachments are torn down, its indexes dropped, and
@@ -197,7 +200,7 @@ impl TableTarget {
         force_destroy: bool,
     ) -> Result<TargetPlan, Errors> {
         let kept = store::load(database, scope, table).await?;
-        plan::removal(database, scope, table, kept.tracking, Some(kept.version), force_destroy).await
+        decide::removal(database, scope, table, kept.tracking, Some(kept.version), force_destroy).await
     }
 
     /// The same for who keeps what is to be remembered.
@@ -208,6 +211,6 @@ impl TableTarget {
         table: &TableName,
         force_destroy: bool,
     ) -> Result<TargetPlan, Errors> {
-        plan::removal(database, scope, table, tracking, None, force_destroy).await
+        decide::removal(database, scope, table, tracking, None, force_destroy).await
     }
 }

@@ -231,7 +231,7 @@ mod tests {
         String::from_utf8(line).unwrap()
     }
 
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     enum Shape {
         Unit,
         New(f64),
@@ -239,10 +239,10 @@ mod tests {
         Struct { x: f64 },
     }
 
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     struct Wrapped(f64);
 
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     struct Row {
         a: Option<f64>,
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -200,6 +200,12 @@ struct Named {
     name: String,
 }
 
+#[derive(Debug, Deserialize)]
+struct Other {
+    #[expect(dead_code, reason = "only its name counts")]
+    missing: i64,
+}
+
 const NAMED: &str = "create table t (id bigint primary key, name text, more int); \
     insert into t select n, 'n' || n, 0 from generate_series(1, 5) n; insert into t values (6, null)";
 
@@ -232,11 +238,6 @@ async fn what_does_not_fit_is_named() {
     assert!(error.contains("row 1 does not fit the type it is read as: column \"name\""), "{error}");
     let error = message(all::<(i64,)>(&database).await.unwrap_err());
     assert!(error.contains("the row has 3 columns, and the type has 1"), "{error}");
-    #[derive(Debug, Deserialize)]
-    struct Other {
-        #[expect(dead_code, reason = "only its name counts")]
-        missing: i64,
-    }
     let error = message(all::<Other>(&database).await.unwrap_err());
     assert!(error.contains("it has no column \"missing\"; it has id, name, more"), "{error}");
     let source = PgTableSource::<Named>::new(&database, t()).columns(["more"]);

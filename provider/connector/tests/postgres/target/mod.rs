@@ -29,12 +29,12 @@ impl Bench {
     }
 
     async fn plan(&self, target: TableTarget) -> Result<TargetPlan, Errors> {
-        target.reconcile(&self.database, &self.scope).await
+        Box::pin(target.reconcile(&self.database, &self.scope)).await
     }
 
     /// Applies a declaration, and sees to it that nothing is left to be done.
     async fn apply(&self, declare: impl Fn() -> TableTarget) -> Result<Outcome, Errors> {
-        let outcome = self.plan(declare()).await?.apply(&self.scope).await?;
+        let outcome = Box::pin(self.plan(declare()).await?.apply(&self.scope)).await?;
         let again = self.plan(declare()).await?;
         assert!(again.is_empty(), "a second plan:\n{again}");
         Ok(outcome)
