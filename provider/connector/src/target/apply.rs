@@ -129,7 +129,7 @@ async fn run(plan: &TargetPlan, scope: &Scope, memory: &mut Memory<'_>) -> Resul
             spec: &index.spec,
             concurrently: index.concurrently,
             settings: &index.settings,
-            create_extension: true,
+            create_extension: plan.create_vector_extension,
             prior: prior.as_ref().map(|prior| Prior {
                 index_name: &name,
                 predicate: prior.predicate.as_deref(),

@@ -71,6 +71,7 @@ pub(super) async fn declaration(
     let mut plan = TargetPlan {
         name: table.desired.name.clone(),
         database: database.clone(),
+        create_vector_extension,
         removes: false,
         settled: tracking.clone(),
         tracking,
@@ -107,6 +108,7 @@ pub(super) async fn removal(
     let mut plan = TargetPlan {
         name: table.clone(),
         database: database.clone(),
+        create_vector_extension: false,
         removes: true,
         settled: Tracking::default(),
         tracking,

@@ -23,6 +23,8 @@ pub struct TargetPlan {
     pub(super) table: TableWork,
     pub(super) indexes: Vec<IndexWork>,
     pub(super) attachments: Vec<AttachmentWork>,
+    /// Whether the extension may be created for an index.
+    pub(super) create_vector_extension: bool,
     /// Whether nothing is to be left, and nothing to be remembered.
     pub(super) removes: bool,
     /// What is remembered of what is left alone.

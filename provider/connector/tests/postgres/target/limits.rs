@@ -17,7 +17,8 @@ async fn refused(b: &Bench, target: TableTarget) -> String {
         Err(errors) => errors,
         Ok(plan) => plan.apply(&b.scope).await.unwrap_err().errors,
     };
-    errors.0.iter().map(|error| format!("{error} {}\n", error.advised().unwrap_or_default())).collect()
+    let said = errors.0.iter().map(|error| format!("{error} {}", error.advised().unwrap_or_default()));
+    said.collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]
