@@ -4,13 +4,16 @@
 
 use super::{PgType, TypeFault};
 
-/// What stands in the parentheses of types: the types, what each number is called, and the least and greatest.
-const LIMITS: [(&[&str], &[(&str, i64, i64)]); 7] = [
+/// What a number is called, and the least and the greatest that it can be.
+type Limit = (&'static str, i64, i64);
+
+/// The numbers in the parentheses of types.
+const LIMITS: [(&[&str], &[Limit]); 7] = [
     (&["bit", "varbit"], &[("length", 1, 83_886_080)]),
     (&["bpchar", "varchar"], &[("length", 1, 10_485_760)]),
     (&["numeric"], &[("precision", 1, 1000), ("scale", -1000, 1000)]),
     // The server takes more than six digits of a second for six.
-    (&["time", "timetz", "timestamp", "timestamptz", "interval"], &[("precision", 0, i32::MAX as i64)]),
+    (&["time", "timetz", "timestamp", "timestamptz", "interval"], &[("precision", 0, 2_147_483_647)]),
     (&["vector"], &[("number of dimensions", 1, 16_000)]),
     (&["halfvec"], &[("number of dimensions", 1, 16_000)]),
     (&["sparsevec"], &[("number of dimensions", 1, 1_000_000_000)]),
