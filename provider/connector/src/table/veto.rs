@@ -122,6 +122,7 @@ async fn before_change(
     let size = hazards::size(transaction, &desired.name, live).await;
     let size = size.map_err(|error| explain(Error::postgres(doing(change), &error)))?;
     warnings.extend(hazards::warnings(script, &desired.name, size));
+    warnings.extend(hazards::domains(transaction, change, script, size).await.map_err(explain)?);
     warnings.extend(removed);
     Ok(warnings)
 }
