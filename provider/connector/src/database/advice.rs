@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::read_only;
 use crate::error::Error;
 use crate::settings::{Address, Host, Password, Settings, SslMode};
 
@@ -23,8 +24,8 @@ pub(super) fn on_connect(error: Error, settings: &Settings, host: &Host, had_pas
     }
 }
 
-/// Adds advice to a statement that ran into `lock_timeout` or `statement_timeout`.
-pub(super) fn on_timeout(error: Error) -> Error {
+/// Adds advice to a statement that ran into `lock_timeout` or `statement_timeout`, or that could not write at all.
+pub(super) fn on_statement(error: Error) -> Error {
     let advice = match error.sqlstate() {
         Some("55P03") => {
             "another session holds a lock on the object; try again when it is done (pg_stat_activity shows it), or raise \
@@ -33,6 +34,7 @@ pub(super) fn on_timeout(error: Error) -> Error {
         Some("57014") if error.message().contains("statement timeout") => {
             "raise the provider's statement_timeout, or that of the role or the database"
         }
+        Some("25006") => read_only::ADVICE,
         _ => return error,
     };
     if error.advised().is_some() { error } else { error.advice(advice) }
