@@ -120,11 +120,26 @@ fn what_cannot_be_imported_says_why() {
             "create extension vector; create table t (id bigint primary key, e vector(3));
              create index elsewhere on t using hnsw (e vector_l2_ops); create view v as select 1;
              create materialized view m as select 1; create sequence s; create foreign data wrapper w;
-             create server far foreign data wrapper w; create foreign table f (id bigint) server far",
+             create server far foreign data wrapper w; create foreign table f (id bigint) server far;
+             create table products (id bigint primary key, e vector(3));
+             create index products__vector__e on products using hnsw (e vector_l2_ops)",
         );
+        let database = w.database().name.clone();
         w.configure(&format!("{}{}", table("e vector(3)", ""), crate::support::index("column = \"e\"")));
         for (address, id, words) in [
-            ("pg_table_target.t", "public.nowhere", vec!["non-existent"]),
+            (
+                "pg_table_target.t",
+                "public.nowhere",
+                vec!["Cannot import table public.nowhere", &database, "has no table public.nowhere"],
+            ),
+            ("pg_table_target.t", "public.Product", vec!["has no table public.product", "There is public.products"]),
+            ("pg_table_target.t", "shop.products", vec!["has no schema shop", "There is public.products"]),
+            (
+                "pg_vector_index.i",
+                "public.product__vector__e",
+                vec!["Cannot import index public.product__vector__e", &database, "There is public.products__vector__e"],
+            ),
+            ("pg_vector_index.i", "public.t", vec!["public.t is no index"]),
             ("pg_table_target.t", "t", vec!["schema.name"]),
             ("pg_table_target.t", "public.\"t", vec!["quot"]),
             ("pg_table_target.t", "public.v", vec!["a view", "only tables"]),

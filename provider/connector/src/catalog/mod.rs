@@ -3,6 +3,7 @@
 //! **Invariant:** types and defaults are in the spelling that the server has with `search_path = pg_catalog`, so the same
 //! object always reads the same, whoever reads it.
 
+mod absent;
 mod read;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::pg_type::{PgType, same_type};
 use crate::sql_text::{Kind, Lexeme, lex};
 
+pub use absent::{Wanted, absent};
 pub use read::read;
 pub(crate) use read::{extension_schemas, look};
 
