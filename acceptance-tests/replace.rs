@@ -96,3 +96,33 @@ fn a_moved_resource_is_left_alone() {
         assert_eq!(w.sql("select 't'::regclass::oid"), before);
     });
 }
+
+#[test]
+fn what_the_server_computes_is_told_before_a_plain_column_takes_its_place() {
+    alternating(|w| {
+        w.sql(
+            "create table t (id bigint generated always as identity primary key, a text not null,
+                             twice text generated always as (a || a) stored)",
+        );
+        let tf = table("a text not null; twice text", "");
+        w.configure(&tf);
+        w.import("pg_table_target.t", "public.t").succeeded();
+        w.assert_empty_plan();
+        w.plan_fails(
+            &tf.replace("twice = { type = \"text\"", "twice = { type = \"integer\""),
+            &["computes column twice"],
+        );
+        w.apply_fails(
+            &table("a text not null; twice text", "rows = [{ id = 1, a = \"x\" }]"),
+            &["428C9", "leave it out of the rows"],
+        );
+        let keyed = tf.replace("primary_key = [\"id\"]", "primary_key = [\"id\", \"a\"]");
+        let renamed = tf.replace("table_name = \"t\"", "table_name = \"u\"");
+        for replaced in [keyed, renamed] {
+            let plan = w.plan(&replaced);
+            assert_eq!(plan.action("pg_table_target.t"), "delete,create");
+            plan.text.says(&["no longer computes", "The server computes id, twice by itself"]);
+        }
+        assert!(!w.plan(&tf).text.text.contains("no longer computes"));
+    });
+}

@@ -202,6 +202,11 @@ impl ObservedTable {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The columns that the server computes.
+    pub fn computed(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().filter(|column| column.generated).map(|column| column.name.as_str())
+    }
+
     /// Keeps what is known of the spelling of types that did not change since.
     pub fn remember(&mut self, before: &Self) {
         for column in &mut self.columns {

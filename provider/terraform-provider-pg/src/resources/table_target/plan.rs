@@ -295,6 +295,21 @@ fn keep_consent(plan: &mut Plan, replaces: bool) {
     }
 }
 
+/// What the server computes in the table that is replaced cannot be declared, so the new table has plain columns for it.
+fn computed_no_more(plan: &Plan, memory: &Memory) -> Option<Diagnostic> {
+    let before = memory.observed.as_ref()?;
+    let columns = plan.value.get("columns").as_map()?;
+    let computed: Vec<&str> = before.computed().filter(|name| columns.contains_key(*name)).collect();
+    (!computed.is_empty()).then(|| {
+        let detail = format!(
+            "The server computes {} by itself now, as generated or identity columns, which cannot be declared here. The table \
+             that replaces this one has plain columns in their place: only defaults, declared rows and other writers fill them.",
+            computed.join(", ")
+        );
+        Diagnostic::warning("The new table no longer computes what the old one did", detail)
+    })
+}
+
 async fn veto(context: &Context<Data>, change: &TableChange, creating: bool) -> Diagnostics {
     let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
     match table::veto(&data.database, &diagnostics::scope(context), change).await {
@@ -304,14 +319,15 @@ async fn veto(context: &Context<Data>, change: &TableChange, creating: bool) -> 
 }
 
 async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: &Plan, memory: &Memory) -> Diagnostics {
-    let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
+    let remark = computed_no_more(plan, memory);
+    let Some(data) = diagnostics::known_database(context) else { return Diagnostics(remark.into_iter().collect()) };
     let consent = plan.value.get("force_destroy").as_bool() == Some(true);
     let drop = match table_drop(request.prior, memory, consent) {
         Ok(drop) => drop,
         Err(diagnostics) => return diagnostics,
     };
     match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
-        Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
+        Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).chain(remark).collect()),
         Err(errors) => {
             let errors: Vec<Error> =
                 errors.into_iter().map(|error| why_replaced(error, &drop.declared.name, plan, memory)).collect();
