@@ -275,3 +275,18 @@ fn a_partitioned_table_is_managed_and_its_children_are_left_alone() {
         assert_eq!(w.sql("select a from t_2"), "theirs");
     });
 }
+
+#[test]
+fn a_table_without_a_key_is_kept_when_it_gets_the_declared_one() {
+    alternating(|w| {
+        w.sql("create table t (id bigint, a text); insert into t values (1, 'theirs')");
+        let tf = table("a text", "");
+        w.configure(&tf);
+        w.import("pg_table_target.t", "public.t").succeeded();
+        w.plan_fails(&tf, &["1 row not declared here", "no primary key", "alter table public.t add primary key (id)"]);
+        w.sql("alter table public.t add primary key (id)");
+        assert_eq!(w.plan(&tf).action("pg_table_target.t"), "no-op");
+        w.apply(&tf);
+        assert_eq!(w.sql("select a from t"), "theirs");
+    });
+}

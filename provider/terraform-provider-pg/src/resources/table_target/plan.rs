@@ -355,6 +355,16 @@ fn why_replaced(error: Error, name: &TableName, plan: &Plan, memory: &Memory) ->
                 shown(&seen.primary_key),
             ))
         }
+        // After an import: what is declared may be what the table should have.
+        (None, Some(seen)) if seen.primary_key.is_empty() => {
+            let key = model::names(plan.value.get("primary_key")).unwrap_or_default();
+            let columns = key.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ");
+            let advice = error.advised().unwrap_or_default().to_owned();
+            error.advice(format!(
+                "The table has no primary key. To keep the table, add the declared one yourself, as with `alter table {name} \
+                 add primary key ({columns})`. {advice}"
+            ))
+        }
         _ => error,
     }
 }
