@@ -126,3 +126,21 @@ fn what_the_server_computes_is_told_before_a_plain_column_takes_its_place() {
         assert!(!w.plan(&tf).text.text.contains("no longer computes"));
     });
 }
+
+#[test]
+fn a_name_that_is_taken_is_told_before_the_old_table_goes() {
+    alternating(|w| {
+        w.apply(&table("a text", "rows = [{ id = 1, a = \"x\" }]"));
+        w.sql("create table u (x int)");
+        let renamed =
+            table("a text", "rows = [{ id = 1, a = \"x\" }]").replace("table_name = \"t\"", "table_name = \"u\"");
+        let plan = w.plan(&renamed);
+        assert_eq!(plan.action("pg_table_target.t"), "delete,create");
+        plan.text.clone().says(&["public.u exists already and is a table", "public.t is dropped before that shows"]);
+        assert_eq!(plan.text.text.matches("The table exists already").count(), 1, "{}", plan.text.text);
+        w.sql("drop table u");
+        assert!(!w.plan(&renamed).text.text.contains("exists already"));
+        w.apply_plan();
+        assert!(!exists(w, "t"));
+    });
+}

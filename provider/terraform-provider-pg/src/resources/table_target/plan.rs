@@ -327,13 +327,48 @@ async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: 
         Err(diagnostics) => return diagnostics,
     };
     match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
-        Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).chain(remark).collect()),
+        Ok(warnings) => {
+            let mut told = Diagnostics(warnings.iter().map(diagnostics::warning).chain(remark).collect());
+            told.extend(veto_other_name(context, request, plan, &drop).await);
+            told
+        }
         Err(errors) => {
             let errors: Vec<Error> =
                 errors.into_iter().map(|error| why_replaced(error, &drop.declared.name, plan, memory)).collect();
             objections(&errors, false)
         }
     }
+}
+
+/// What stands in the way of the new table where it has another name than the old one, which is gone by the time that the
+/// apply of the new one could say it.
+async fn veto_other_name(
+    context: &Context<Data>,
+    request: &PlanRequest<'_>,
+    plan: &Plan,
+    drop: &TableDrop,
+) -> Diagnostics {
+    let old = &drop.declared.name;
+    let desired = declared_spec(&plan.value, request.config).filter(|desired| desired.name != *old);
+    let Some(desired) = desired else { return Diagnostics::default() };
+    let create = TableChange {
+        desired,
+        prior: None,
+        observed: None,
+        rows: None,
+        owned: None,
+        server_digest: None,
+        rows_drifted: false,
+        force_destroy: drop.force_destroy,
+        create_vector_extension: true,
+    };
+    let mut told = veto(context, &create, true).await;
+    for diagnostic in &mut told.0 {
+        diagnostic
+            .detail
+            .push_str(&format!(" Unless the new table is created first, {old} is dropped before that shows."));
+    }
+    told
 }
 
 /// An error ends the plan before it is shown, so it says itself why the table would go.
