@@ -109,7 +109,7 @@ fn connect_advice(error: &Error, settings: &Settings, host: &Host, had_password:
             "the server has no TLS; turn it on there, or set sslmode = \"disable\" if the network is trusted".to_owned()
         }
         None if ["bytes remaining on stream", "early eof", "connection closed"].iter().any(|w| message.contains(w)) => {
-            "what listens there ended the connection without a word; check that host and port are those of a Postgres server \
+            "what listens there ended the connection before it could be used; check that host and port are those of a Postgres server \
              or its pooler, and look into its log"
                 .to_owned()
         }

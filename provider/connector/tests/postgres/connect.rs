@@ -166,7 +166,7 @@ async fn failures_say_what_was_tried_and_what_to_do() {
                 format!("host=127.0.0.1 port={silent} user=u dbname=d"),
                 format!("connect to database \"d\" on 127.0.0.1:{silent} as \"u\""),
                 "communicating with the server",
-                "without a word",
+                "before it could be used",
             ),
             (
                 format!("host={host} port={port} user=postgres target_session_attrs=standby"),

@@ -363,10 +363,9 @@ async fn veto_other_name(
         create_vector_extension: true,
     };
     let mut told = veto(context, &create, true).await;
+    let before_that = format!(" Unless the new table is created first, {old} is dropped before that shows.");
     for diagnostic in &mut told.0 {
-        diagnostic
-            .detail
-            .push_str(&format!(" Unless the new table is created first, {old} is dropped before that shows."));
+        diagnostic.detail.push_str(&before_that);
     }
     told
 }
