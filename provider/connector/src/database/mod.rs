@@ -17,6 +17,7 @@ mod dial;
 mod lock;
 mod password_command;
 mod pool;
+mod read_only;
 mod remarks;
 mod retry;
 mod scope;

@@ -15,6 +15,10 @@ const DEPENDS: &str = "Something outside of this declaration depends on it; Post
 const KEEPS: &str = "Something that is not declared with the table depends on it; Postgres names it above. Drop it first: \
     nothing is dropped here that was not made here. What an attachment makes, its teardown can drop before the table goes.";
 
+/// For a table or column that is not free to be changed.
+const BOUND: &str = "A partition, a child table and a table of a type have their columns from their parent or type, and a \
+    column of a partition key stays as it is. Declare the parent here instead, and change it there.";
+
 const CHANGED: &str = "The table changed since the plan was made. Nothing was written; plan again.";
 
 /// The error of a statement.
@@ -78,7 +82,8 @@ fn advice(server: &ServerError) -> Option<String> {
         "42846" | "42804" => {
             "Postgres has no cast between these types; add a column of another name, and drop this one later."
         }
-        "42P07" | "42701" | "42703" | "42P01" | "42P16" => CHANGED,
+        "42809" | "42P16" => BOUND,
+        "42P07" | "42701" | "42703" | "42P01" => CHANGED,
         "55006" => {
             "A statement before it left work behind that is only done at the end of the transaction, such as deferred \
                     triggers; try again."

@@ -6,6 +6,7 @@ mod attachment;
 mod connect;
 mod locks;
 mod private_server;
+mod read_only;
 mod rows;
 mod rows_file;
 mod rows_hindered;
