@@ -156,10 +156,7 @@ impl<'a> Work<'a> {
                 set_up(transaction, new).await?;
                 Ok(warnings)
             }
-            Self::TearDown(old) => {
-                tear_down(transaction, old).await?;
-                Ok(Vec::new())
-            }
+            Self::TearDown(old) => tear_down(transaction, old).await,
         }
     }
 }
@@ -195,11 +192,28 @@ async fn set_up(transaction: &mut Transaction<'_>, attachment: &Attachment) -> R
     if finds(transaction, attachment, check).await? { Ok(()) } else { Err(not_found(attachment)) }
 }
 
-async fn tear_down(transaction: &Transaction<'_>, attachment: &Attachment) -> Result<(), Error> {
-    match &attachment.teardown_sql {
-        Some(teardown) => run_all(transaction.client(), attachment, Text::Teardown, teardown).await,
-        None => Ok(()),
+/// Tears down. Where only a part may be there, it passes over what is missing, and says so.
+async fn tear_down(transaction: &mut Transaction<'_>, attachment: &Attachment) -> Result<Vec<Warning>, Error> {
+    let Some(teardown) = &attachment.teardown_sql else { return Ok(Vec::new()) };
+    if !attachment.in_part {
+        run_all(transaction.client(), attachment, Text::Teardown, teardown).await?;
+        return Ok(Vec::new());
     }
+    let failure = Failure { attachment, text: Text::Teardown, sql: teardown };
+    let failed = |error| Error::postgres(failure.doing(), &error);
+    let mut missing = Vec::new();
+    for statement in split(&failure.doing(), teardown)? {
+        let savepoint = transaction.savepoint("statement").await.map_err(failed)?;
+        match savepoint.batch_execute(statement.text).await.map_err(|error| failure.of(&statement, &error)) {
+            Ok(()) => savepoint.commit().await.map_err(failed)?,
+            Err(error) if names_what_is_missing(&error) => {
+                savepoint.rollback().await.map_err(failed)?;
+                missing.push(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(passed_over(attachment, &missing).into_iter().collect())
 }
 
 async fn tear_down_or_warn(
@@ -208,15 +222,14 @@ async fn tear_down_or_warn(
     on_error: OnTeardownError,
 ) -> Result<Vec<Warning>, Error> {
     if on_error == OnTeardownError::Fail {
-        tear_down(transaction, old).await?;
-        return Ok(Vec::new());
+        return tear_down(transaction, old).await;
     }
     let doing = || format!("tear down {}", old.title());
-    let savepoint = transaction.savepoint("teardown").await.map_err(|e| Error::postgres(doing(), &e))?;
-    match tear_down(&savepoint, old).await {
-        Ok(()) => {
+    let mut savepoint = transaction.savepoint("teardown").await.map_err(|e| Error::postgres(doing(), &e))?;
+    match tear_down(&mut savepoint, old).await {
+        Ok(warnings) => {
             savepoint.commit().await.map_err(|e| Error::postgres(doing(), &e))?;
-            Ok(Vec::new())
+            Ok(warnings)
         }
         Err(error) if is_transient(&error) || error.server().is_none() => Err(error),
         Err(error) => {

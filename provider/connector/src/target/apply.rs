@@ -104,8 +104,8 @@ async fn run(plan: &TargetPlan, scope: &Scope, memory: &mut Memory<'_>) -> Resul
         memory.keep().await?;
     }
     for work in &plan.attachments {
-        if let AttachmentWork::TearDown(old) = work {
-            warnings.extend(tear_down(plan, scope, memory, old).await?);
+        if let AttachmentWork::TearDown { name, states } = work {
+            warnings.extend(tear_down(plan, scope, memory, name, states).await?);
         }
     }
     for work in &plan.indexes {
@@ -147,7 +147,7 @@ async fn run(plan: &TargetPlan, scope: &Scope, memory: &mut Memory<'_>) -> Resul
         let (old, new) = match work {
             AttachmentWork::SetUp(new) => (None, new),
             AttachmentWork::Change(old, new) => (Some(old), new),
-            AttachmentWork::TearDown(_) => continue,
+            AttachmentWork::TearDown { .. } => continue,
         };
         warnings.extend(set_up(plan, scope, memory, old, new).await?);
     }
@@ -172,7 +172,7 @@ async fn run(plan: &TargetPlan, scope: &Scope, memory: &mut Memory<'_>) -> Resul
             plan.settled.attachments.contains_key(name)
                 || plan.attachments.iter().any(|work| match work {
                     AttachmentWork::SetUp(new) | AttachmentWork::Change(_, new) => new.name == *name,
-                    AttachmentWork::TearDown(_) => false,
+                    AttachmentWork::TearDown { .. } => false,
                 })
         };
         memory.tracking.attachments.retain(|name, _| is_declared(name));
@@ -212,28 +212,33 @@ async fn tear_down(
     plan: &TargetPlan,
     scope: &Scope,
     memory: &mut Memory<'_>,
-    old: &Attachment,
+    name: &String,
+    states: &[Attachment],
 ) -> Result<Vec<Warning>, Errors> {
-    match attachment::destroy(&plan.database, scope, old).await {
-        Ok(warnings) => {
-            let comes_back = plan.attachments.iter().find_map(|work| match work {
-                AttachmentWork::SetUp(new) if new.name == old.name => Some(new),
-                _ => None,
-            });
-            match comes_back {
-                Some(new) => {
-                    let tracked = TrackedAttachment { in_part: true, ..TrackedAttachment::certain(new) };
-                    memory.tracking.attachments.insert(old.name.clone(), tracked);
-                }
-                None => {
-                    memory.tracking.attachments.remove(&old.name);
-                }
-            }
-            memory.keep().await?;
-            Ok(warnings)
+    let mut warnings = Vec::new();
+    for old in states {
+        match attachment::destroy(&plan.database, scope, old).await {
+            Ok(more) => warnings.extend(more),
+            // What else may be there is still remembered.
+            Err(failure) if states.len() > 1 => return Err(failure.error.into()),
+            Err(failure) => return Err(after_failure(memory, Some(old), None, failure).await),
         }
-        Err(failure) => Err(after_failure(memory, Some(old), None, failure).await),
     }
+    let comes_back = plan.attachments.iter().find_map(|work| match work {
+        AttachmentWork::SetUp(new) if new.name == *name => Some(new),
+        _ => None,
+    });
+    match comes_back {
+        Some(new) => {
+            let tracked = TrackedAttachment { in_part: true, ..TrackedAttachment::certain(new) };
+            memory.tracking.attachments.insert(name.clone(), tracked);
+        }
+        None => {
+            memory.tracking.attachments.remove(name);
+        }
+    }
+    memory.keep().await?;
+    Ok(warnings)
 }
 
 async fn set_up(

@@ -20,33 +20,28 @@ pub(super) async fn plan(
     let mut tracked: BTreeMap<String, TrackedAttachment> = std::mem::take(&mut plan.settled.attachments);
     let mut set_up = Vec::new();
     for new in declared {
-        let ours = tracked.remove(&new.name);
-        let former = ours.as_ref().filter(|_| is_there).and_then(|ours| ours.former(&new.table, &new.name));
-        let Some(old) = former else {
-            set_up.push(AttachmentWork::SetUp(new));
-            continue;
-        };
-        if fresh {
-            plan.attachments.push(AttachmentWork::TearDown(old));
-            set_up.push(AttachmentWork::SetUp(new));
-        } else if old.in_part {
-            // Whatever an interrupted run left of it goes first.
-            if old.teardown_sql.is_some() {
-                plan.attachments.push(AttachmentWork::TearDown(old));
+        let ours = tracked.remove(&new.name).filter(|_| is_there);
+        let mut states = ours.map_or_else(Vec::new, |ours| ours.former(&new.table, &new.name));
+        match states.pop() {
+            None => set_up.push(AttachmentWork::SetUp(new)),
+            // Whatever an interrupted run left of it goes first, and so does what is on a table that is dropped.
+            Some(old) if fresh || old.in_part => {
+                states.push(old);
+                plan.attachments.push(AttachmentWork::TearDown { name: new.name.clone(), states });
+                set_up.push(AttachmentWork::SetUp(new));
             }
-            set_up.push(AttachmentWork::SetUp(new));
-        } else if old.setup_sql != new.setup_sql {
-            set_up.push(AttachmentWork::Change(old, new));
-        } else if new.check_sql.is_some() && !attachment::read(&plan.database, scope, &new).await? {
-            set_up.push(AttachmentWork::SetUp(new));
-        } else {
-            plan.settled.attachments.insert(new.name.clone(), TrackedAttachment::certain(&new));
+            Some(old) if old.setup_sql != new.setup_sql => set_up.push(AttachmentWork::Change(old, new)),
+            Some(_) if new.check_sql.is_some() && !attachment::read(&plan.database, scope, &new).await? => {
+                set_up.push(AttachmentWork::SetUp(new));
+            }
+            Some(_) => {
+                plan.settled.attachments.insert(new.name.clone(), TrackedAttachment::certain(&new));
+            }
         }
     }
-    if is_there {
-        for (name, ours) in &tracked {
-            plan.attachments.extend(ours.former(&plan.name, name).map(AttachmentWork::TearDown));
-        }
+    for (name, ours) in tracked.into_iter().filter(|_| is_there) {
+        let states = ours.former(&plan.name, &name);
+        plan.attachments.push(AttachmentWork::TearDown { name, states });
     }
     plan.attachments.extend(set_up);
     Ok(())

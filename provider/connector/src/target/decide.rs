@@ -128,7 +128,7 @@ pub(super) async fn removal(
     let known = know(database, scope, &spec, &plan.tracking.table).await?;
     let Known { observed: Some(observed), prior, ledger, .. } = known else { return Ok(plan) };
     for (name, tracked) in &plan.tracking.attachments {
-        plan.attachments.extend(tracked.former(table, name).map(AttachmentWork::TearDown));
+        plan.attachments.push(AttachmentWork::TearDown { name: name.clone(), states: tracked.former(table, name) });
     }
     if spec.managed_by == ManagedBy::User {
         plan.indexes = plan.tracking.indexes.values().map(indexes::dropped).collect();

@@ -73,8 +73,11 @@ pub(super) enum AttachmentWork {
     SetUp(Attachment),
     /// Its teardown and the new setup together.
     Change(Attachment, Attachment),
-    /// Before the table is changed.
-    TearDown(Attachment),
+    /// Before the table is changed: every state that it may be in.
+    TearDown {
+        name: String,
+        states: Vec<Attachment>,
+    },
 }
 
 impl TargetPlan {
@@ -133,7 +136,7 @@ impl TargetPlan {
         for work in &self.attachments {
             let (name, attachment) = match work {
                 AttachmentWork::SetUp(new) | AttachmentWork::Change(_, new) => (&new.name, Some(new)),
-                AttachmentWork::TearDown(old) => (&old.name, None),
+                AttachmentWork::TearDown { name, .. } => (name, None),
             };
             let tracked = pending.attachments.remove(name);
             let mut tracked = match (tracked, attachment) {

@@ -21,9 +21,9 @@ fn lines(plan: &TargetPlan) -> Vec<String> {
     let name = &plan.name;
     let mut lines = Vec::new();
     for work in &plan.attachments {
-        if let AttachmentWork::TearDown(old) = work {
-            lines.push(format!("attachment {} of {name}: tear down", old.name));
-            lines.extend(texts(Some(old), None));
+        if let AttachmentWork::TearDown { name: attachment, states } = work {
+            lines.push(format!("attachment {attachment} of {name}: tear down"));
+            lines.extend(states.iter().flat_map(|old| texts(Some(old), None)));
         }
     }
     for work in &plan.indexes {
@@ -62,7 +62,7 @@ fn lines(plan: &TargetPlan) -> Vec<String> {
         let (done, old, new) = match work {
             AttachmentWork::SetUp(new) => ("set up", None, new),
             AttachmentWork::Change(old, new) => ("change", Some(old), new),
-            AttachmentWork::TearDown(_) => continue,
+            AttachmentWork::TearDown { .. } => continue,
         };
         lines.push(format!("attachment {} of {name}: {done}", new.name));
         lines.extend(texts(old, Some(new)));

@@ -189,12 +189,10 @@ impl TrackedAttachment {
         Self { possible: vec![Texts::of(attachment)], in_part: false }
     }
 
-    /// What has to be torn down: of the possible states, the oldest that says how. Where more than one is possible, only a
-    /// part of it may be there.
-    pub(super) fn former(&self, table: &TableName, name: &str) -> Option<Attachment> {
+    /// What may be there, the newest first. Where that is more than one state, only a part of each may be there.
+    pub(super) fn former(&self, table: &TableName, name: &str) -> Vec<Attachment> {
         let in_part = self.in_part || self.possible.len() > 1;
-        let former = self.possible.iter().find(|texts| texts.teardown_sql.is_some()).or(self.possible.first())?;
-        Some(former.attachment(table, name, in_part))
+        self.possible.iter().rev().map(|texts| texts.attachment(table, name, in_part)).collect()
     }
 
     /// The same, with one more state that may come true.

@@ -26,7 +26,7 @@ fn declarations() -> Vec<Declared> {
         Declared {
             rows: vec![json!({"id": 3, "n": 30, "e": [9, 9]})],
             index: Some((Metric::L2, Method::Ivfflat)),
-            attachments: &[],
+            attachments: &[("view", "create view w as select id from public.t", Some("drop view w"))],
             ..vector.clone()
         },
         Declared {

@@ -129,6 +129,16 @@ fn story() -> Vec<(&'static str, Declared)> {
             },
         ),
         (
+            "other dimensions again, under an index that stays as it is",
+            Declared {
+                columns: &[("id", Nullable("int8")), ("n", WithDefault("int8", "7")), ("e", Nullable("halfvec(2)"))],
+                rows: vec![json!({"id": 1, "n": 1, "e": [1, 2]})],
+                index: Some((Metric::Ip, Method::Hnsw)),
+                force: true,
+                ..vector.clone()
+            },
+        ),
+        (
             "another key",
             Declared {
                 columns: &[("id", Nullable("int8")), ("k", Nullable("text")), ("e", NotNull("vector(2)"))],
