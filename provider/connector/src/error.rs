@@ -20,6 +20,7 @@ struct Inner {
 
 /// What the server said.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServerError {
     /// The five characters of the SQLSTATE.
     pub sqlstate: String,

@@ -38,6 +38,7 @@ pub enum Lock {
 
 /// The harm that a statement can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Hazard {
     /// The whole table is written again under the lock.
     RewritesTable,

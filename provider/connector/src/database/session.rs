@@ -55,6 +55,7 @@ pub(super) struct Limits {
 
 /// What the server remarked while statements ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Notice {
     /// `NOTICE`, `WARNING`, `INFO`, …
     pub severity: String,

@@ -117,6 +117,7 @@ pub struct RowChange<'a> {
 
 /// How many rows a change is expected to write; `None` where it cannot be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RowCounts {
     /// Rows that are ours and no longer declared.
     pub deleted: u64,
@@ -128,6 +129,7 @@ pub struct RowCounts {
 
 /// Rows that a message counts, and the keys of the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counted {
     /// How many there are.
     pub count: u64,
@@ -148,6 +150,7 @@ impl Counted {
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RowOutcome {
     /// Rows deleted.
     pub deleted: u64,

@@ -39,6 +39,7 @@ pub(crate) use shared::{ensure_extension, ensure_tracking};
 
 /// Something the user should know though nothing failed. The summary is constant for each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Warning {
     /// A constant title.
     pub summary: &'static str,
@@ -72,6 +73,7 @@ pub struct TableChange {
 
 /// What a change takes. Made from the change alone.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct TablePlan {
     /// Every statement, in order. Where the table has to be replaced: those that create it.
     pub steps: Vec<Step>,
@@ -85,6 +87,7 @@ pub struct TablePlan {
 
 /// What an apply left behind.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Applied {
     /// The table as it is now.
     pub observed: ObservedTable,

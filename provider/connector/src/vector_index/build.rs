@@ -51,6 +51,7 @@ pub struct Build<'a> {
 
 /// What an apply left behind.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Applied {
     /// The index.
     pub seen: Seen,

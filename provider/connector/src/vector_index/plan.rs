@@ -71,6 +71,7 @@ pub struct Prior<'a> {
 
 /// What a change takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IndexPlan {
     /// The operator class that the index will have.
     pub operator_class: String,
