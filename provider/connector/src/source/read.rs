@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use serde_json::Value;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{SimpleQueryMessage, Transaction};
+use tokio_postgres::{RowStream, SimpleQueryMessage, Transaction};
 
 use super::relation::{LiveColumn, Relation};
 use super::{ColumnInfo, DEFAULT_LIMIT, Meaning, Rows, SourceQuery, convert, filter};
@@ -151,7 +151,7 @@ pub(super) fn selected<'a>(query: &SourceQuery, relation: &'a Relation) -> Resul
 }
 
 /// The statement that brings the next rows of the cursor.
-pub(super) fn fetch(rows: usize) -> String {
+fn fetch(rows: usize) -> String {
     format!("fetch forward {rows} from terraform_pg_rows")
 }
 
@@ -190,8 +190,18 @@ impl Select {
         Self::new(query, &names, &order, Some(query.limit.unwrap_or(DEFAULT_LIMIT + 1)))
     }
 
+    /// Runs it, and hands out what the server sends.
+    pub(super) async fn stream(
+        &self,
+        transaction: &Transaction<'_>,
+        query: &SourceQuery,
+    ) -> Result<RowStream, tokio_postgres::Error> {
+        let parameters = query.params.iter().map(|text| (TextParameter(text.as_deref()), Type::UNKNOWN));
+        transaction.query_typed_raw(&self.sql, parameters).await
+    }
+
     /// Opens the cursor.
-    pub(super) async fn declare(&self, transaction: &Transaction<'_>, query: &SourceQuery) -> Result<(), Error> {
+    async fn declare(&self, transaction: &Transaction<'_>, query: &SourceQuery) -> Result<(), Error> {
         let texts: Vec<TextParameter<'_>> = query.params.iter().map(|text| TextParameter(text.as_deref())).collect();
         let typed: Vec<_> = texts.iter().map(|p| (p as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
         let declare = format!("declare terraform_pg_rows no scroll cursor for {}", self.sql);

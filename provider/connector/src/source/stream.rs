@@ -1,19 +1,19 @@
-//! Rows as they are read: through a cursor, a little ahead of who takes them.
+//! Rows as they are read, a little ahead of who takes them.
 //!
 //! **Invariant:** all rows are of one snapshot; no more than a few batches of a bounded size are in memory; the end of the
 //! rows is only said when every row was read. Who stops taking rows ends the query.
 
 use std::panic::resume_unwind;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::mpsc as thread;
 use std::task::{Context, Poll, ready};
 use std::vec;
 
-use futures_util::{Stream, TryStreamExt, future};
+use futures_util::{Stream, TryStreamExt};
 use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Transaction;
 use tokio_util::sync::DropGuard;
 
 use super::SourceQuery;
@@ -27,14 +27,11 @@ use crate::error::Error;
 /// How many batches wait for who takes them.
 const AHEAD: usize = 1;
 
-/// How much one fetch should bring.
-const FETCH_BYTES: usize = 1 << 20;
+/// The most rows of a batch.
+const MOST_ROWS: usize = 1_000;
 
-/// The rows of the first fetch, whose size is not known yet.
-const FIRST_FETCH: usize = 500;
-
-/// The most rows of one fetch.
-const MOST_FETCHED: usize = 10_000;
+/// A batch is full when its rows took so much on their way.
+const MOST_BYTES: usize = 1 << 20;
 
 /// What to read, and what to make of it.
 pub(super) struct Task<T> {
@@ -161,14 +158,15 @@ impl<T> Taker<T> {
 async fn produce<T>(database: &Database, scope: &Scope, task: &Task<T>, taker: &Taker<T>) -> Result<(), Error> {
     let mut session = database.connect(scope).await?;
     let transaction = session.begin().await?;
-    let result = read(&transaction, task, taker).await.map_err(|error| scope.explain(error));
-    if result.is_ok() {
+    let is_at_end = read(&transaction, task, taker).await.map_err(|error| scope.explain(error))?;
+    if is_at_end {
         transaction.rollback().await.map_err(|e| Error::postgres(doing(&task.query), &e))?;
     }
-    result
+    Ok(())
 }
 
-async fn read<T>(transaction: &Transaction<'_>, task: &Task<T>, taker: &Taker<T>) -> Result<(), Error> {
+/// Reads until the end of the rows, which it says, or until nobody takes any more.
+async fn read<T>(transaction: &Transaction<'_>, task: &Task<T>, taker: &Taker<T>) -> Result<bool, Error> {
     let Task { query, fields, make } = task;
     let query = SourceQuery { columns: chosen(query, *fields)?, ..query.clone() };
     let relation = read::open(transaction, &query).await?;
@@ -181,37 +179,26 @@ async fn read<T>(transaction: &Transaction<'_>, task: &Task<T>, taker: &Taker<T>
     }
     let order: Vec<String> = query.order_by.iter().map(ToString::to_string).collect();
     let select = Select::new(&query, &expressions.join(", "), &order, query.limit);
-    select.declare(transaction, &query).await?;
-    let fetch = async |size: usize| {
-        let sql = read::fetch(size);
-        let rows = transaction.query_typed_raw(&sql, std::iter::empty::<(&str, _)>()).await?;
-        rows.try_collect::<Vec<Row>>().await
-    };
     let failed = |error| select.explain(Error::postgres(doing(&query), &error), &query);
-    let mut size = FIRST_FETCH;
-    let mut rows = fetch(size).await.map_err(failed)?;
-    let mut read = 0;
-    while !rows.is_empty() {
-        let last = rows.len() < size;
-        let bytes: usize = rows.iter().map(Row::raw_size_bytes).sum();
-        size = (FETCH_BYTES * rows.len() / bytes.max(1)).clamp(1, MOST_FETCHED);
-        // The server goes on while this batch is decoded and taken.
-        let next = async { if last { Ok(Vec::new()) } else { fetch(size).await } };
-        let taken = async {
-            let made = rows.iter().enumerate().map(|(at, row)| make(&columns, row).map_err(|fault| (at, fault)));
-            match made.collect() {
-                Ok(batch) => Ok(taker.take(batch).await),
-                Err((at, fault)) => Err(misfit(&query, read + at, &fault)),
-            }
-        };
-        let (next, taken) = future::join(next, taken).await;
-        if !taken? {
-            break;
+    // The server goes on as long as somebody reads what it sends, so it needs no cursor.
+    let rows = select.stream(transaction, &query).await.map_err(failed)?;
+    let mut rows = pin!(rows);
+    let (mut batch, mut bytes, mut read) = (Vec::new(), 0, 0_usize);
+    while let Some(row) = rows.try_next().await.map_err(failed)? {
+        read += 1;
+        bytes += row.raw_size_bytes();
+        batch.push(make(&columns, &row).map_err(|fault| misfit(&query, read, &fault))?);
+        if (batch.len() == MOST_ROWS || bytes >= MOST_BYTES) && !taker.take(std::mem::take(&mut batch)).await {
+            return Ok(false);
         }
-        read += rows.len();
-        rows = next.map_err(failed)?;
+        if batch.is_empty() {
+            bytes = 0;
+        }
     }
-    Ok(())
+    if !batch.is_empty() {
+        taker.take(batch).await;
+    }
+    Ok(true)
 }
 
 fn doing(query: &SourceQuery) -> String {
@@ -221,7 +208,7 @@ fn doing(query: &SourceQuery) -> String {
 fn misfit(query: &SourceQuery, at: usize, fault: &Fault) -> Error {
     let is_null = fault.message.contains("unit value");
     let fault = fault.to_string().replace("unit value", "null");
-    let error = Error::new(doing(query), format!("row {} does not fit the type it is read as: {fault}", at + 1));
+    let error = Error::new(doing(query), format!("row {at} does not fit the type it is read as: {fault}"));
     if is_null {
         error.advice("Make the field an Option, where the column may be null.")
     } else {
