@@ -36,8 +36,8 @@ use tfplugin_proto::tfplugin6::{
 };
 use tonic::Extensions;
 
+use crate::connection::Connection;
 use crate::provider::Provider;
-use crate::serve::Connection;
 
 use self::border::Answer;
 use self::session::Session;
