@@ -173,8 +173,8 @@ async fn in_transaction(database: &Database, scope: &Scope, work: Work<'_>) -> R
     let mut warnings = loop {
         session.take_notices();
         match attempt(&mut session, &lock, work).await {
-            Err(error) if is_transient(&error) && retries.again(&error).await => {}
-            result => break result.map_err(|error| scope.explain(error))?,
+            Ok(warnings) => break warnings,
+            Err(error) => retries.after(error).await?,
         }
     };
     warnings.extend(notices(attachment, &session.take_notices()));

@@ -11,10 +11,9 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::script::{Action, Kind, METHOD_FIRST, Script};
-use super::transaction::{self, Patience};
-use super::{Applied, TableChange, Warning, check, doing, explain, loss, online, probe, shared, veto};
+use super::{Applied, TableChange, Warning, check, doing, explain, loss, online, probe, shared, transaction, veto};
 use crate::catalog::ObservedTable;
-use crate::database::{Database, Scope, Session, TableLock};
+use crate::database::{Database, Retries, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
 use crate::pg_type::PgType;
 use crate::rows::{self, Counted, Declared, Ledger, Owned, RowChange, RowOutcome};
@@ -69,11 +68,11 @@ async fn in_one_transaction(
     script: &Script<'_>,
     digest_rows: bool,
 ) -> Result<Applied, Error> {
-    let mut patience = Patience::new(scope);
+    let mut retries = Retries::new(scope);
     loop {
         match once(database, session, lock, change, script, digest_rows).await {
             Ok(applied) => return Ok(applied),
-            Err(error) => patience.after(error).await?,
+            Err(error) => retries.after(error).await?,
         }
     }
 }

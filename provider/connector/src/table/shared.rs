@@ -9,7 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::render;
 use super::script::{Kind, Script, SharedObject};
-use crate::database::{Retries, Session, is_transient};
+use crate::database::{Retries, Session};
 use crate::error::{Blame, Error};
 use crate::rows::ledger;
 use crate::spec::TableSpec;
@@ -49,7 +49,8 @@ async fn ensure_one(session: &mut Session, schema: &str, object: SharedObject, s
     loop {
         let Err(error) = make(session, schema, object, step).await else { return Ok(()) };
         let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06"));
-        if !((there_already || is_transient(&error)) && retries.again(&error).await) {
+        let again = if there_already { retries.pause(&error).await } else { retries.again(&error).await };
+        if !again {
             let role = session.query_typed_one("select current_user::text", &[]).await;
             let role = role.and_then(|row| row.try_get::<_, String>(0)).unwrap_or_else(|_| "…".to_owned());
             return Err(scope.explain(explain(error, object, &role)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_postgres::Transaction;
 
 use crate::catalog::{self, ObservedTable};
-use crate::database::{Database, Retries, Session, TableLock, is_transient};
+use crate::database::{Database, Session, TableLock};
 use crate::error::Error;
 use crate::name::{TableName, quote_idents};
 use crate::rows::pinned;
@@ -58,33 +58,4 @@ pub(super) async fn observe(
 ) -> Result<Option<ObservedTable>, Error> {
     let mut found = catalog::read(transaction, &[name]).await.map_err(|error| Error::postgres(doing, &error))?;
     Ok(found.remove(name))
-}
-
-/// Decides after a failed transaction whether it is run again: for the usual number of times, and where a lock was not
-/// granted, for as long as the operation may go on.
-#[derive(Debug)]
-pub(super) struct Patience<'a> {
-    scope: &'a crate::database::Scope,
-    retries: Retries<'a>,
-}
-
-impl<'a> Patience<'a> {
-    pub(super) fn new(scope: &'a crate::database::Scope) -> Self {
-        Self { scope, retries: Retries::new(scope) }
-    }
-
-    /// Pauses and returns to try again, or returns the error that stands.
-    pub(super) async fn after(&mut self, error: Error) -> Result<(), Error> {
-        if is_transient(&error) {
-            if self.retries.again(&error).await {
-                return Ok(());
-            }
-            let waits_for_lock = error.sqlstate() == Some("55P03") && self.scope.deadline.is_some();
-            if waits_for_lock && self.scope.stopped().is_none() {
-                self.retries = Retries::new(self.scope);
-                return Ok(());
-            }
-        }
-        Err(self.scope.explain(error))
-    }
 }
