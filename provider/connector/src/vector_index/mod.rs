@@ -2,6 +2,8 @@
 
 mod build;
 mod catalog;
+mod decide;
+mod drop;
 mod key;
 mod known_bugs;
 mod observe;
@@ -11,7 +13,8 @@ mod progress;
 mod remarks;
 mod spec;
 
-pub use build::{Applied, Build, apply, drop};
+pub use build::{Applied, Build, apply};
+pub use drop::drop;
 pub use key::{ColumnType, Key};
 pub use observe::{read, same_condition, table_of};
 pub use operator_class::{Method, Metric, Quantize, VectorType, of_operator_class, operator_class};

@@ -143,6 +143,11 @@ pub fn reserved_name(index: &TableName) -> String {
     format!("terraform_pg_build_{:016x}", u64::from_be_bytes(number))
 }
 
+/// The index under that name.
+pub(super) fn reserved(index: &TableName) -> TableName {
+    TableName::new(&index.schema, reserved_name(index))
+}
+
 /// Decides what a change takes; `None` while the type of the column is not known.
 pub fn plan(spec: &VectorIndexSpec, concurrently: bool, prior: &Prior<'_>) -> Result<Option<IndexPlan>, Vec<Error>> {
     let Some(column) = prior.seen.columns.get(&spec.column) else { return Ok(None) };
@@ -241,15 +246,13 @@ pub(super) fn drop(index: &TableName, concurrently: bool) -> Step {
 
 /// The statement that drops what an interrupted build left behind. It is left out when that is gone or of use.
 pub(super) fn drop_leftover(spec: &VectorIndexSpec, concurrently: bool) -> Step {
-    let index = spec.qualified();
-    drop(&TableName::new(&index.schema, reserved_name(&index)), concurrently).skippable()
+    drop(&reserved(&spec.qualified()), concurrently).skippable()
 }
 
 /// The statements that build the index beside the old one and let it take its place.
 pub(super) fn replace_steps(spec: &VectorIndexSpec, recipe: &Recipe, concurrently: bool, old: &TableName) -> Vec<Step> {
-    let name = reserved_name(&spec.qualified());
-    let reserved = TableName::new(&spec.table.schema, &name);
-    let mut create = create(spec, recipe, concurrently, &name);
+    let reserved = reserved(&spec.qualified());
+    let mut create = create(spec, recipe, concurrently, &reserved.name);
     // A build that an earlier apply finished is taken instead.
     create.skippable = concurrently;
     vec![create, drop(old, false), rename(&reserved, &spec.index_name())]
@@ -260,8 +263,8 @@ pub(super) fn create_steps(spec: &VectorIndexSpec, recipe: &Recipe, concurrently
     if !concurrently {
         return vec![create(spec, recipe, false, &spec.index_name())];
     }
-    let name = reserved_name(&spec.qualified());
-    vec![create(spec, recipe, true, &name), rename(&TableName::new(&spec.table.schema, &name), &spec.index_name())]
+    let reserved = reserved(&spec.qualified());
+    vec![create(spec, recipe, true, &reserved.name), rename(&reserved, &spec.index_name())]
 }
 
 #[cfg(test)]
