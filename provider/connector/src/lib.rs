@@ -19,6 +19,7 @@ pub mod table_schema;
 pub mod settings;
 mod tls;
 pub mod database;
+mod pinned;
 pub mod catalog;
 pub mod row_file;
 pub mod rows;
