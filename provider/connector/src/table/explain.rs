@@ -15,6 +15,10 @@ const DEPENDS: &str = "Something outside of this declaration depends on it; Post
 const KEEPS: &str = "Something that is not declared with the table depends on it; Postgres names it above. Drop it first: \
     nothing is dropped here that was not made here. What an attachment makes, its teardown can drop before the table goes.";
 
+/// For a type that the server does not find.
+pub(super) const UNKNOWN: &str = "Check the spelling, and whether it has to be made first; types in schemas other than the \
+    table's, public and those of extensions need their schema: my_schema.my_type.";
+
 const CHANGED: &str = "The table changed since the plan was made. Nothing was written; plan again.";
 
 /// The error of a statement.
@@ -68,10 +72,7 @@ fn advice(server: &ServerError) -> Option<String> {
             "The user that the connection logs in with lacks a right: only the owner of a table (or a member of the owning \
              role) can alter or drop it, and making one takes the create right on its schema."
         }
-        "42704" => {
-            "Check the spelling, and whether it has to be made first; types in schemas other than the table's, public \
-                    and those of extensions need their schema: my_schema.my_type."
-        }
+        "42704" => UNKNOWN,
         "42804" if server.message.contains("default for column") => {
             "The column has a default that does not fit the new type. Declare the default that it should have from now on."
         }

@@ -31,7 +31,7 @@ use crate::database::{Database, Scope};
 use crate::error::Error;
 use crate::name::TableName;
 use crate::rows::{Declared, Ledger, Owned, RowOutcome};
-use crate::spec::TableSpec;
+use crate::spec::{ManagedBy, TableSpec};
 use crate::step::Step;
 
 pub(crate) use shared::ensure_extension;
@@ -189,8 +189,8 @@ pub async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Resul
 /// What a change does, for errors.
 fn doing(change: &TableChange) -> String {
     match (&change.observed, change.desired.managed_by) {
-        (None, crate::spec::ManagedBy::System) => format!("create table {}", change.desired.name),
-        (_, crate::spec::ManagedBy::User) => format!("fill table {}", change.desired.name),
+        (None, ManagedBy::System) => format!("create table {}", change.desired.name),
+        (_, ManagedBy::User) => format!("fill table {}", change.desired.name),
         (Some(_), _) => format!("change table {}", change.desired.name),
     }
 }

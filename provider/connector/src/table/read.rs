@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::try_join;
 use tokio_postgres::Client;
 
-use super::veto::looking;
+use super::transaction::looking;
 use super::{Look, Seen};
 use crate::catalog::{self, ObservedTable};
 use crate::database::{Database, Question, Scope, Session};

@@ -11,6 +11,7 @@ use super::render;
 use super::script::{Kind, Script, SharedObject};
 use crate::database::{Retries, Session};
 use crate::error::{Blame, Error};
+use crate::name::quote_ident;
 use crate::rows::ledger;
 use crate::spec::TableSpec;
 use crate::step::Step;
@@ -60,7 +61,7 @@ async fn ensure_one(session: &mut Session, schema: &str, object: SharedObject, s
 
 async fn make(session: &mut Session, schema: &str, object: SharedObject, step: &Step) -> Result<(), Error> {
     let doing = match object {
-        SharedObject::Schema => format!("create schema {}", crate::name::quote_ident(schema)),
+        SharedObject::Schema => format!("create schema {}", quote_ident(schema)),
         SharedObject::Extension => "create extension vector".to_owned(),
         SharedObject::LedgerSchema => format!("create schema {}", ledger::SCHEMA),
     };
