@@ -56,6 +56,18 @@ impl Lexeme<'_> {
         matches!(self.kind, Kind::Space | Kind::Comment)
     }
 
+    /// The name that it stands for, as the catalogue has it; `None` where it is none, or one with `U&`.
+    pub fn name(&self) -> Option<String> {
+        match self.kind {
+            Kind::Word => Some(self.text.to_lowercase()),
+            Kind::QuotedName => {
+                let quoted = self.text.strip_prefix('"')?.strip_suffix('"')?;
+                Some(quoted.replace("\"\"", "\""))
+            }
+            _ => None,
+        }
+    }
+
     /// The content of a dollar-quoted text, and its byte offset in the whole text.
     pub fn dollar_body(&self) -> Option<(usize, &str)> {
         if self.kind != Kind::DollarText {
@@ -78,6 +90,11 @@ pub fn lex(text: &str) -> Vec<Lexeme<'_>> {
         start += length;
     }
     lexemes
+}
+
+/// The lexemes that the server would not skip.
+pub(crate) fn significant(text: &str) -> Vec<Lexeme<'_>> {
+    lex(text).into_iter().filter(|lexeme| !lexeme.is_blank()).collect()
 }
 
 fn next(rest: &str) -> (Kind, usize, bool) {

@@ -22,7 +22,7 @@ pub fn has_secrets(text: &str) -> bool {
 
 /// The text with its literals and comments masked, and where a byte offset of the original went.
 pub fn mask(text: &str, at: usize) -> (String, usize) {
-    let at = super::floor(text, at);
+    let at = text.floor_char_boundary(at);
     let mut masked = String::with_capacity(text.len());
     let mut went = None;
     write(text, 0, at, true, &mut masked, &mut went);

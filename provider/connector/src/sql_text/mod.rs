@@ -9,6 +9,7 @@ mod mask;
 mod split;
 
 pub use excerpt::excerpt;
+pub(crate) use lexer::significant;
 pub use lexer::{Kind, Lexeme, lex};
 pub use mask::{has_secrets, mask, mask_literals, scrub};
 pub use split::{Statement, split};
@@ -25,17 +26,8 @@ pub struct Location {
 impl Location {
     /// The place of a byte offset.
     pub fn of(text: &str, offset: usize) -> Self {
-        let before = &text[..floor(text, offset)];
+        let before = &text[..text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
     }
-}
-
-/// The greatest offset up to this one that is not inside a character.
-fn floor(text: &str, offset: usize) -> usize {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    offset
 }

@@ -14,7 +14,7 @@ pub struct Statement<'a> {
     /// Its byte offset in the whole text.
     pub start: usize,
     /// Its first words in lower case, up to four.
-    pub words: Vec<String>,
+    words: Vec<String>,
     lexemes: Vec<Lexeme<'a>>,
 }
 
