@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The longest name that Postgres keeps, in bytes; it cuts longer ones with only a notice.
 pub const MAX_NAME_BYTES: usize = 63;
@@ -59,6 +60,14 @@ pub fn name_fault(name: &str) -> Option<String> {
     }
 }
 
+/// A number that stands for a text where the text itself would be too long: the first bytes of its SHA-256.
+pub(crate) fn short_hash(text: &str) -> u64 {
+    let digest = Sha256::digest(text);
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(first)
+}
+
 /// A table's schema and name. Its text form is `schema.table`, quoted where SQL needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TableName {
@@ -82,7 +91,7 @@ impl TableName {
 
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+        f.write_str(&self.sibling(&self.name))
     }
 }
 

@@ -8,13 +8,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::key::{ColumnType, Key, Resolved, resolve};
 use super::operator_class::{Method, Metric};
 use super::spec::{DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, VectorIndexSpec};
 use crate::error::{Blame, Error};
-use crate::name::{TableName, quote_ident};
+use crate::name::{TableName, quote_ident, short_hash};
 use crate::sql_text::{Kind, lex};
 use crate::step::{Hazard, Lock, Step};
 
@@ -137,10 +136,8 @@ impl ObservedIndex {
 
 /// The name under which an index is built before it takes its own. Nobody else uses names that begin so.
 pub fn reserved_name(index: &TableName) -> String {
-    let digest = Sha256::new().chain_update(&index.schema).chain_update([0]).chain_update(&index.name).finalize();
-    let mut number = [0; 8];
-    number.copy_from_slice(&digest[..8]);
-    format!("terraform_pg_build_{:016x}", u64::from_be_bytes(number))
+    // No name holds a NUL, so the parts cannot run into each other.
+    format!("terraform_pg_build_{:016x}", short_hash(&format!("{}\0{}", index.schema, index.name)))
 }
 
 /// The index under that name.
@@ -420,6 +417,6 @@ mod tests {
             steps[0].sql,
             "create index \"T__vector__e\" on \"My s\".\"T\" using hnsw (\"we\"\"ird\" vector_cosine_ops) with (m = 16) where (a > 5 -- why\n)"
         );
-        assert_eq!(reserved_name(&spec.qualified()).len(), "terraform_pg_build_".len() + 16);
+        assert_eq!(reserved_name(&spec.qualified()), "terraform_pg_build_9073af421e94b9cf");
     }
 }
