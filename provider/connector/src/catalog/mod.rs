@@ -7,7 +7,7 @@ mod read;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pg_type::{PgType, same_type};
+use crate::pg_type::{PgType, is_pgvector_name, same_type};
 use crate::sql_text::{Kind, Lexeme, lex};
 
 pub use read::read;
@@ -137,7 +137,7 @@ impl DependentIndex {
             .iter()
             .filter(|lexeme| lexeme.kind == Kind::Word && lexeme.text.ends_with("_ops"))
             .filter_map(|lexeme| lexeme.text.split('_').next())
-            .filter(|name| matches!(*name, "vector" | "halfvec" | "sparsevec"))
+            .filter(|name| is_pgvector_name(name))
             .collect()
     }
 
@@ -172,13 +172,12 @@ impl DependentIndex {
 
     /// The definition with the operator classes and casts of another of pgvector's types.
     pub fn definition_for(&self, type_name: &str) -> String {
-        let of_pgvector = |prefix: &str| matches!(prefix, "vector" | "halfvec" | "sparsevec");
         let words = lex(&self.definition);
         let text = words.iter().enumerate().map(|(at, lexeme)| match lexeme.text.split_once('_') {
-            Some((prefix, rest)) if lexeme.kind == Kind::Word && rest.ends_with("_ops") && of_pgvector(prefix) => {
+            Some((prefix, rest)) if lexeme.kind == Kind::Word && rest.ends_with("_ops") && is_pgvector_name(prefix) => {
                 format!("{type_name}_{rest}")
             }
-            None if of_pgvector(lexeme.text) && is_cast(&words[..at]) => type_name.to_owned(),
+            None if is_pgvector_name(lexeme.text) && is_cast(&words[..at]) => type_name.to_owned(),
             _ => lexeme.text.to_owned(),
         });
         text.collect()

@@ -75,7 +75,7 @@ impl PgType {
 
     /// Whether it is one of pgvector's types, in whichever schema, or an array of them.
     pub fn is_pgvector(&self) -> bool {
-        !self.builtin && matches!(self.name.as_str(), "vector" | "halfvec" | "sparsevec")
+        !self.builtin && is_pgvector_name(&self.name)
     }
 
     /// The same type without modifiers.
@@ -130,6 +130,11 @@ impl fmt::Display for PgType {
         f.write_str(tail)?;
         if self.array { f.write_str("[]") } else { Ok(()) }
     }
+}
+
+/// Whether it is the name of one of pgvector's types.
+pub(crate) fn is_pgvector_name(name: &str) -> bool {
+    matches!(name, "vector" | "halfvec" | "sparsevec")
 }
 
 /// Whether two spellings are the same type.
