@@ -4,7 +4,7 @@
 //! Reconciling is always the same four moves: *observe* the catalogue, *diff* it with what is desired (pure), render the
 //! difference as [`step::Step`]s (pure), *apply* them in one transaction.
 //!
-//! **Invariant:** this crate does not know the word Terraform. Only `database`, `catalog`, and the `apply` functions do
+//! **Invariant:** this crate does not know the word Terraform. What a change takes is decided, and its SQL written, without
 //! I/O. Files may only use files above them in this list.
 
 pub mod error;
