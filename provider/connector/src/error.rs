@@ -133,7 +133,7 @@ impl Error {
 
     /// Passes everything that the server said through a function that takes secrets out.
     #[must_use]
-    pub fn map_texts(mut self, clean: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn map_texts(mut self, clean: impl Fn(&str) -> String) -> Self {
         self.0.message = clean(&self.0.message);
         if let Some(server) = &mut self.0.server {
             server.message = clean(&server.message);
@@ -146,7 +146,7 @@ impl Error {
 
     /// Leaves out DETAIL, where it would show data.
     #[must_use]
-    pub fn without_detail(mut self) -> Self {
+    pub(crate) fn without_detail(mut self) -> Self {
         if let Some(server) = &mut self.0.server {
             server.detail = None;
         }

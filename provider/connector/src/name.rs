@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The longest name that Postgres keeps, in bytes; it cuts longer ones with only a notice.
-pub const MAX_NAME_BYTES: usize = 63;
+pub(crate) const MAX_NAME_BYTES: usize = 63;
 
 /// The schema of the ledgers that rows files keep.
 pub const LEDGER_SCHEMA: &str = "terraform_pg";
@@ -43,7 +43,7 @@ pub fn quote_literal(text: &str) -> String {
 }
 
 /// A comma-separated list of names.
-pub fn quote_idents<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn quote_idents<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     names.into_iter().map(|n| quote_ident(n.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
@@ -84,7 +84,7 @@ impl TableName {
     }
 
     /// The name of another object in the same schema, quoted for SQL.
-    pub fn sibling(&self, name: &str) -> String {
+    pub(crate) fn sibling(&self, name: &str) -> String {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(name))
     }
 }

@@ -53,7 +53,7 @@ impl<D> Context<D> {
     }
 
     /// Takes the warnings out, for the response.
-    pub fn take_warnings(&self) -> Diagnostics {
+    pub(crate) fn take_warnings(&self) -> Diagnostics {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

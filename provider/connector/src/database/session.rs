@@ -129,7 +129,7 @@ impl Session {
 
     /// Gives the connection back as it is, without clearing it up, so that it can be used again at once: for who only
     /// looked, in transactions that were rolled back, which leaves nothing behind.
-    pub fn give_back(mut self) {
+    pub(crate) fn give_back(mut self) {
         self.lent_mut().unchanged = true;
     }
 

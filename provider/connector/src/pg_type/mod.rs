@@ -54,12 +54,12 @@ impl PgType {
     }
 
     /// Whether it is an array.
-    pub fn is_array(&self) -> bool {
+    pub(crate) fn is_array(&self) -> bool {
         self.array
     }
 
     /// What stands in the parentheses.
-    pub fn modifiers(&self) -> &[String] {
+    pub(crate) fn modifiers(&self) -> &[String] {
         &self.modifiers
     }
 
@@ -80,7 +80,7 @@ impl PgType {
 
     /// The same type without modifiers.
     #[must_use]
-    pub fn unmodified(&self) -> Self {
+    pub(crate) fn unmodified(&self) -> Self {
         Self { modifiers: Vec::new(), fields: None, ..self.clone() }
     }
 
@@ -91,7 +91,7 @@ impl PgType {
     }
 
     /// Whether it is the same type. A schema that one of them leaves out is not compared.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let schemas = match (&self.schema, &other.schema) {
             (Some(a), Some(b)) => a == b,
             _ => true,

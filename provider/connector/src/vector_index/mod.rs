@@ -17,7 +17,7 @@ pub use build::{Applied, Build, apply};
 pub use drop::drop;
 pub use key::{ColumnType, Key};
 pub use observe::{read, same_condition, table_of};
-pub use operator_class::{Method, Metric, Quantize, VectorType, of_operator_class, operator_class};
+pub use operator_class::{Method, Metric, Quantize, VectorType, operator_class};
 pub use plan::{Action, IndexPlan, ObservedIndex, Prior, Seen, plan, reserved_name};
 pub use spec::{
     BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, Declaration, Given, VectorIndexSpec, index_name,
