@@ -167,6 +167,24 @@ impl Error {
         self
     }
 
+    /// Adds what to do next, where that is known.
+    #[must_use]
+    pub(crate) fn advice_if(self, advice: Option<impl Into<String>>) -> Self {
+        match advice {
+            Some(advice) => self.advice(advice),
+            None => self,
+        }
+    }
+
+    /// Adds what part of the declaration is to blame, where that is known.
+    #[must_use]
+    pub(crate) fn blame_if(self, blame: Option<Blame>) -> Self {
+        match blame {
+            Some(blame) => self.blame(blame),
+            None => self,
+        }
+    }
+
     /// Says that no connection could be made at all.
     #[must_use]
     pub fn unreachable(mut self) -> Self {

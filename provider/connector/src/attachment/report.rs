@@ -36,10 +36,8 @@ impl Failure<'_> {
         let error =
             error.doing_instead(doing).map_texts(|text| scrub(text, self.sql)).statement(excerpt(statement.text, at));
         let error = blamed(error, self.text, self.sql);
-        match self.advice(&error, statement) {
-            Some(advice) => error.advice(advice),
-            None => error,
-        }
+        let advice = self.advice(&error, statement);
+        error.advice_if(advice)
     }
 
     fn advice(&self, error: &Error, statement: &Statement<'_>) -> Option<&'static str> {

@@ -25,14 +25,7 @@ const CHANGED: &str = "The table changed since the plan was made. Nothing was wr
 pub(super) fn statement(doing: &str, action: &Action, error: &tokio_postgres::Error) -> Error {
     let error = Error::postgres(doing, error).statement(mask_literals(&action.step.sql));
     let Some(server) = error.server().cloned() else { return error };
-    let error = match blame(action, &server) {
-        Some(blame) => error.blame(blame),
-        None => error,
-    };
-    match advice(&server) {
-        Some(advice) => error.advice(advice),
-        None => error,
-    }
+    error.blame_if(blame(action, &server)).advice_if(advice(&server))
 }
 
 /// The part of the declaration that the server points at, or the only one there is.
@@ -54,17 +47,14 @@ fn blame(action: &Action, server: &ServerError) -> Option<Blame> {
 pub(super) fn drop(doing: &str, sql: &str, error: &tokio_postgres::Error) -> Error {
     let error = Error::postgres(doing, error).statement(sql);
     let advice = match error.server() {
-        Some(server) if server.sqlstate == "2BP01" => Some(KEEPS.to_owned()),
+        Some(server) if server.sqlstate == "2BP01" => Some(KEEPS),
         server => server.and_then(advice),
     };
-    match advice {
-        Some(advice) => error.advice(advice),
-        None => error,
-    }
+    error.advice_if(advice)
 }
 
-fn advice(server: &ServerError) -> Option<String> {
-    let text = match server.sqlstate.as_str() {
+fn advice(server: &ServerError) -> Option<&'static str> {
+    Some(match server.sqlstate.as_str() {
         "2BP01" => DEPENDS,
         // "cannot alter type of a column used by a view or rule", "… by a policy", "… by a generated column".
         "0A000" if server.message.contains("type of a column") => DEPENDS,
@@ -85,6 +75,5 @@ fn advice(server: &ServerError) -> Option<String> {
                     triggers; try again."
         }
         _ => return None,
-    };
-    Some(text.to_owned())
+    })
 }

@@ -345,11 +345,8 @@ async fn set_up(
 
 async fn run_step(client: &tokio_postgres::Client, step: &Step, spec: &VectorIndexSpec) -> Result<(), Error> {
     execute(client, &step.sql, &doing(spec)).await.map_err(|error| {
-        let error = error.statement(mask_literals(&step.sql));
-        match advice(&error) {
-            Some(advice) => error.advice(advice),
-            None => error,
-        }
+        let advice = advice(&error);
+        error.statement(mask_literals(&step.sql)).advice_if(advice)
     })
 }
 
