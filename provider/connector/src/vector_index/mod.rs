@@ -3,7 +3,9 @@
 mod build;
 mod catalog;
 mod decide;
+mod declaration;
 mod drop;
+mod faults;
 mod key;
 mod known_bugs;
 mod observe;
@@ -14,11 +16,10 @@ mod remarks;
 mod spec;
 
 pub use build::{Applied, Build, apply};
+pub use declaration::{Declaration, Given};
 pub use drop::drop;
 pub use key::{ColumnType, Key};
 pub use observe::{read, same_condition, table_of};
 pub use operator_class::{Method, Metric, Quantize, VectorType, operator_class};
 pub use plan::{Action, IndexPlan, ObservedIndex, Prior, Seen, plan, reserved_name};
-pub use spec::{
-    BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, Declaration, Given, VectorIndexSpec, index_name,
-};
+pub use spec::{BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, VectorIndexSpec, index_name};
