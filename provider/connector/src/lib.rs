@@ -10,6 +10,7 @@
 pub mod error;
 pub mod name;
 pub mod step;
+mod warning;
 pub mod sql_text;
 mod expression;
 pub mod pg_type;
@@ -35,3 +36,4 @@ pub use error::{Blame, Error, ServerError};
 pub use name::{TableName, quote_ident, quote_literal};
 pub use schemars;
 pub use step::{Hazard, Lock, Step};
+pub use warning::Warning;

@@ -4,8 +4,7 @@
 
 use std::fmt::Write as _;
 
-use pg_connector::table::Warning;
-use pg_connector::{Blame, Error, Scope};
+use pg_connector::{Blame, Error, Scope, Warning};
 use tfplugin::{Context, Diagnostic, Diagnostics, Path};
 
 /// The message for a failed operation: what was tried, what the server said, what to do next, and the attribute.

@@ -7,7 +7,7 @@ use super::spec::{Attachment, Text, blamed};
 use crate::database::{Notice, remarks};
 use crate::error::Error;
 use crate::sql_text::{Location, Statement, excerpt, scrub};
-use crate::table::Warning;
+use crate::warning::Warning;
 
 /// What is being run, for messages.
 #[derive(Clone, Copy, Debug)]

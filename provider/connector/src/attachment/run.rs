@@ -11,7 +11,7 @@ use crate::database::{Database, Question, Retries, Scope, Session, TableLock, is
 use crate::error::{Blame, Error};
 use crate::name::TableName;
 use crate::sql_text::{Statement, split};
-use crate::table::Warning;
+use crate::warning::Warning;
 
 /// A failed setup, change or teardown, and how far it got.
 #[derive(Debug)]

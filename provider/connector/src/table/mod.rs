@@ -34,16 +34,8 @@ use crate::rows::{Declared, Ledger, Owned, RowOutcome};
 use crate::spec::{ManagedBy, TableSpec};
 use crate::step::Step;
 
+pub use crate::warning::Warning;
 pub(crate) use shared::ensure_extension;
-
-/// Something the user should know though nothing failed. The summary is constant for each kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// A constant title.
-    pub summary: &'static str,
-    /// The particulars.
-    pub detail: String,
-}
 
 /// A change of one table from what is known of it to what is declared.
 #[derive(Clone, Debug)]

@@ -20,7 +20,8 @@ use crate::error::{Blame, Error};
 use crate::name::quote_literal;
 use crate::sql_text::mask_literals;
 use crate::step::Step;
-use crate::table::{Warning, ensure_extension};
+use crate::table::ensure_extension;
+use crate::warning::Warning;
 
 /// How often the work is taken up again after the connection was lost.
 const RESUMES: u32 = 3;
