@@ -91,7 +91,7 @@ fn planned_attribute(attribute: &Attribute, prior: &Value, config: &Value) -> Va
 /// The prior value when it means the same as the new one, else the new one.
 fn prior_if_same(attribute: &Attribute, prior: &Value, new: Value) -> Value {
     let same = match attribute.same {
-        Some(same) => !prior.is_null() && !prior.is_unknown() && new.is_wholly_known() && same(prior, &new),
+        Some(same) => prior.is_given() && new.is_wholly_known() && same(prior, &new),
         None => false,
     };
     if same || equal(&attribute.ty(), prior, &new) { prior.clone() } else { new }
@@ -207,8 +207,7 @@ pub(crate) fn with_kept_spelling(attributes: &[Attribute], before: &Value, after
     for attribute in attributes {
         let old = member(before, attribute.name);
         if let Some(new) = after.get_mut(attribute.name)
-            && !old.is_null()
-            && !old.is_unknown()
+            && old.is_given()
         {
             *new = kept_spelling(attribute, old, std::mem::take(new));
         }

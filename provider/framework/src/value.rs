@@ -131,6 +131,11 @@ impl Value {
         }
     }
 
+    /// Whether there is a value, and this value itself is known.
+    pub fn is_given(&self) -> bool {
+        !self.is_null() && !self.is_unknown()
+    }
+
     /// Whether neither this value nor anything inside it is unknown.
     pub fn is_wholly_known(&self) -> bool {
         match self {

@@ -153,7 +153,7 @@ pub fn schema() -> Schema {
 
 /// Checks across attributes.
 pub fn validate(config: &Value, diagnostics: &mut Diagnostics) {
-    let given = |name| !config.get(name).is_null() && !config.get(name).is_unknown();
+    let given = |name| config.get(name).is_given();
     if given("password") && given("password_command") {
         diagnostics.push(
             Diagnostic::error(

@@ -33,7 +33,7 @@ impl DataSource<Data> for TableRows {
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
         let params = config.get("params");
         // What is not known yet may still turn out to be left out.
-        if config.get("where").is_null() && !params.is_null() && !params.is_unknown() {
+        if config.get("where").is_null() && params.is_given() {
             diagnostics.push(invalid("params", "params are the parameters of where, and there is no where."));
         }
         if let (Some(columns), Some(record)) = (texts(config.get("columns")), config.get("record_schema").as_str())

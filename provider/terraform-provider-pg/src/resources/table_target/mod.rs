@@ -46,7 +46,7 @@ impl Resource<Data> for TableTarget {
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
         // What is not known yet may still turn out to be left out.
-        let given = |name: &str| !config.get(name).is_null() && !config.get(name).is_unknown();
+        let given = |name: &str| config.get(name).is_given();
         let left_out = |name: &str| config.get(name).is_null();
         let fault = if left_out("columns") && left_out("record_schema") {
             Some(("columns", "Exactly one of columns and record_schema must be set, and neither is."))
