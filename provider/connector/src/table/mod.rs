@@ -61,6 +61,23 @@ pub struct TableChange {
     pub create_vector_extension: bool,
 }
 
+impl TableChange {
+    /// The change that makes a table, without rows.
+    pub fn create(desired: TableSpec) -> Self {
+        Self {
+            desired,
+            prior: None,
+            observed: None,
+            rows: None,
+            owned: None,
+            server_digest: None,
+            rows_drifted: false,
+            force_destroy: false,
+            create_vector_extension: true,
+        }
+    }
+}
+
 /// What a change takes. Made from the change alone.
 #[derive(Clone, Debug, Default)]
 pub struct TablePlan {
