@@ -43,7 +43,7 @@ pub struct Context<D> {
 
 impl<D> Context<D> {
     /// The surroundings of an operation that starts now.
-    pub fn new(provider: Configured<D>, cancel: CancellationToken, deadline: Option<Instant>) -> Self {
+    pub(crate) fn new(provider: Configured<D>, cancel: CancellationToken, deadline: Option<Instant>) -> Self {
         Self { provider, cancel, deadline, warnings: Mutex::default() }
     }
 
