@@ -35,7 +35,7 @@ pub(super) async fn read_source<P: Provider>(
     rules: DataRules,
 ) -> Result<(proto::DynamicValue, Vec<proto::Diagnostic>), Diagnostics> {
     let act = format!("read {}", data.name);
-    let config = with_defaults(&data.schema.attributes, &data.decode(config)?);
+    let config = with_defaults(&data.schema.attributes, data.decode(config)?);
     let limit = Some(timeouts::limit(&data.schema, &config, Operation::Read));
     let context = call.session.configured_context(limit, &act)?;
     let (value, mut diagnostics) = running::told(&context, limit, &act, data.source.read(&context, &config)).await?;
