@@ -19,7 +19,7 @@ use crate::pg_type::PgType;
 use crate::rows::{self, Counted, Declared, Ledger, Owned, RowChange, RowOutcome};
 use crate::spec::{ColumnSpec, ManagedBy};
 
-/// See [`super::apply`].
+/// See [`super::apply()`].
 pub(super) async fn apply(
     database: &Database,
     scope: &Scope,

@@ -31,7 +31,7 @@ fn rows_only(drop: &TableDrop) -> RowChange<'_> {
     }
 }
 
-/// See [`super::drop`].
+/// See [`super::drop()`].
 pub(super) async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Error> {
     let (lock, mut session) = database.lock_table(&drop.declared.name, scope).await?;
     let mut retries = Retries::new(scope);

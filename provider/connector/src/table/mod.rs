@@ -1,6 +1,6 @@
 //! Tables: the difference between what is there and what is declared, as steps, and their execution.
 //!
-//! [`plan`] decides from what is known, [`veto`] asks the live database whether it forbids that, [`apply`] runs the very
+//! [`plan`] decides from what is known, [`veto()`] asks the live database whether it forbids that, [`apply()`] runs the very
 //! same statements in one transaction, after it has looked again.
 //!
 //! **Invariant:** apply runs what the plan said or writes nothing to the table.
@@ -87,7 +87,7 @@ pub struct TablePlan {
     pub replace: Vec<&'static str>,
     /// Why it cannot be done at all.
     pub refusals: Vec<Error>,
-    /// What the user should know, whatever the table holds. What depends on that comes from [`veto`].
+    /// What the user should know, whatever the table holds. What depends on that comes from [`veto()`].
     pub warnings: Vec<Warning>,
 }
 

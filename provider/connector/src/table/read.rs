@@ -56,7 +56,7 @@ impl Question for Reading {
     }
 }
 
-/// See [`super::read`].
+/// See [`super::read()`].
 pub(super) async fn read(
     database: &Database,
     scope: &Scope,

@@ -28,7 +28,7 @@ const CONSENT_TO_TYPE: &str = "Set force_destroy = true to consent to that; or c
 const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
     the data here, or save it elsewhere first.";
 
-/// See [`super::veto`].
+/// See [`super::veto()`].
 pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
     let script = Script::of(change);
     if !script.refusals.is_empty() {
