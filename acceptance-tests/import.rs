@@ -120,11 +120,26 @@ fn what_cannot_be_imported_says_why() {
             "create extension vector; create table t (id bigint primary key, e vector(3));
              create index elsewhere on t using hnsw (e vector_l2_ops); create view v as select 1;
              create materialized view m as select 1; create sequence s; create foreign data wrapper w;
-             create server far foreign data wrapper w; create foreign table f (id bigint) server far",
+             create server far foreign data wrapper w; create foreign table f (id bigint) server far;
+             create table products (id bigint primary key, e vector(3));
+             create index products__vector__e on products using hnsw (e vector_l2_ops)",
         );
+        let database = w.database().name.clone();
         w.configure(&format!("{}{}", table("e vector(3)", ""), crate::support::index("column = \"e\"")));
         for (address, id, words) in [
-            ("pg_table_target.t", "public.nowhere", vec!["non-existent"]),
+            (
+                "pg_table_target.t",
+                "public.nowhere",
+                vec!["Cannot import table public.nowhere", &database, "has no table public.nowhere"],
+            ),
+            ("pg_table_target.t", "public.Product", vec!["has no table public.product", "There is public.products"]),
+            ("pg_table_target.t", "shop.products", vec!["has no schema shop", "There is public.products"]),
+            (
+                "pg_vector_index.i",
+                "public.product__vector__e",
+                vec!["Cannot import index public.product__vector__e", &database, "There is public.products__vector__e"],
+            ),
+            ("pg_vector_index.i", "public.t", vec!["public.t is no index"]),
             ("pg_table_target.t", "t", vec!["schema.name"]),
             ("pg_table_target.t", "public.\"t", vec!["quot"]),
             ("pg_table_target.t", "public.v", vec!["a view", "only tables"]),
@@ -258,5 +273,20 @@ fn a_partitioned_table_is_managed_and_its_children_are_left_alone() {
         assert_eq!(w.sql("select count(*) from pg_constraint where conname = 'short'"), "1");
         w.plan_fails(&tf("b integer", ""), &["column a holds data in 1 row", "force_destroy"]);
         assert_eq!(w.sql("select a from t_2"), "theirs");
+    });
+}
+
+#[test]
+fn a_table_without_a_key_is_kept_when_it_gets_the_declared_one() {
+    alternating(|w| {
+        w.sql("create table t (id bigint, a text); insert into t values (1, 'theirs')");
+        let tf = table("a text", "");
+        w.configure(&tf);
+        w.import("pg_table_target.t", "public.t").succeeded();
+        w.plan_fails(&tf, &["1 row not declared here", "no primary key", "alter table public.t add primary key (id)"]);
+        w.sql("alter table public.t add primary key (id)");
+        assert_eq!(w.plan(&tf).action("pg_table_target.t"), "no-op");
+        w.apply(&tf);
+        assert_eq!(w.sql("select a from t"), "theirs");
     });
 }

@@ -96,3 +96,51 @@ fn a_moved_resource_is_left_alone() {
         assert_eq!(w.sql("select 't'::regclass::oid"), before);
     });
 }
+
+#[test]
+fn what_the_server_computes_is_told_before_a_plain_column_takes_its_place() {
+    alternating(|w| {
+        w.sql(
+            "create table t (id bigint generated always as identity primary key, a text not null,
+                             twice text generated always as (a || a) stored)",
+        );
+        let tf = table("a text not null; twice text", "");
+        w.configure(&tf);
+        w.import("pg_table_target.t", "public.t").succeeded();
+        w.assert_empty_plan();
+        w.plan_fails(
+            &tf.replace("twice = { type = \"text\"", "twice = { type = \"integer\""),
+            &["computes column twice"],
+        );
+        w.apply_fails(
+            &table("a text not null; twice text", "rows = [{ id = 1, a = \"x\" }]"),
+            &["428C9", "leave it out of the rows"],
+        );
+        let keyed = tf.replace("primary_key = [\"id\"]", "primary_key = [\"id\", \"a\"]");
+        let renamed = tf.replace("table_name = \"t\"", "table_name = \"u\"");
+        for replaced in [keyed, renamed] {
+            let plan = w.plan(&replaced);
+            assert_eq!(plan.action("pg_table_target.t"), "delete,create");
+            plan.text.says(&["no longer computes", "The server computes id, twice by itself"]);
+        }
+        assert!(!w.plan(&tf).text.text.contains("no longer computes"));
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_before_the_old_table_goes() {
+    alternating(|w| {
+        w.apply(&table("a text", "rows = [{ id = 1, a = \"x\" }]"));
+        w.sql("create table u (x int)");
+        let renamed =
+            table("a text", "rows = [{ id = 1, a = \"x\" }]").replace("table_name = \"t\"", "table_name = \"u\"");
+        let plan = w.plan(&renamed);
+        assert_eq!(plan.action("pg_table_target.t"), "delete,create");
+        plan.text.clone().says(&["public.u exists already and is a table", "public.t is dropped before that shows"]);
+        assert_eq!(plan.text.text.matches("The table exists already").count(), 1, "{}", plan.text.text);
+        w.sql("drop table u");
+        assert!(!w.plan(&renamed).text.text.contains("exists already"));
+        w.apply_plan();
+        assert!(!exists(w, "t"));
+    });
+}

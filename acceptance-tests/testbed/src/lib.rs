@@ -31,6 +31,12 @@ pub use workspace::{Plan, Workspace};
 /// The result of a step of the testbed: the error is text for a person, complete as it stands.
 pub type Result<T> = std::result::Result<T, String>;
 
+/// Runs what is asynchronous to its end, for documentation tests.
+#[expect(clippy::expect_used, reason = "test support: a step that fails here is a failed test")]
+pub fn block_on<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(work)
+}
+
 /// The folder that keeps what was downloaded, shared by every build of this checkout.
 pub fn tools_dir() -> std::path::PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(

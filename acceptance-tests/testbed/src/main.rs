@@ -4,6 +4,7 @@
 
 mod bench;
 mod bench_rows;
+mod bench_source;
 mod demo;
 
 use std::process::{Command, ExitCode};
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: testbed run [--pg 15,16,18] -- COMMAND ARGS...
        testbed demo --provider FOLDER --example FOLDER [--keep]
        testbed bench --provider FOLDER
        testbed bench-rows --provider FOLDER --rows N,N,...
+       testbed bench-source --provider FOLDER --rows N
 
 run   starts Postgres servers, sets TESTBED_PG15/16/18 and TESTBED_CLIS, runs the command, stops the servers and
       ends as the command did
@@ -61,6 +63,7 @@ async fn command(args: &[String]) -> Result<ExitCode> {
         Some(("run", rest)) => run(rest).await,
         Some(("bench", rest)) => bench::run(rest).await,
         Some(("bench-rows", rest)) => bench_rows::run(rest).await,
+        Some(("bench-source", rest)) => bench_source::run(rest).await,
         Some(("demo", rest)) => demo::run(rest).await,
         _ => Err(USAGE.to_owned()),
     }

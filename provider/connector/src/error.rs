@@ -63,6 +63,36 @@ pub enum RowLabel {
     Key(String),
 }
 
+/// Everything that is wrong, where more than one thing can be at once; at least one error.
+#[derive(Clone, Debug)]
+pub struct Errors(pub Vec<Error>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl From<Vec<Error>> for Errors {
+    fn from(errors: Vec<Error>) -> Self {
+        Self(errors)
+    }
+}
+
 impl Error {
     /// An error of our own. `doing` completes "Cannot …": "create table public.products".
     pub fn new(doing: impl Into<String>, message: impl Into<String>) -> Self {

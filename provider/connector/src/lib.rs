@@ -1,5 +1,6 @@
-//! Declares Postgres tables, their rows, their pgvector indexes and the SQL that belongs to them, and reconciles a
-//! database with the declaration.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it works
 //!
 //! Reconciling is always the same four moves: *observe* the catalogue, *diff* it with what is desired (pure), render the
 //! difference as [`step::Step`]s (pure), *apply* them in one transaction.
@@ -28,11 +29,12 @@ pub mod table;
 pub mod vector_index;
 pub mod attachment;
 pub mod source;
+pub mod target;
 #[cfg(feature = "surfaces")]
 pub mod surfaces;
 
 pub use database::{Database, Scope, Session, TableLock};
-pub use error::{Blame, Error, ServerError};
+pub use error::{Blame, Error, Errors, ServerError};
 pub use name::{TableName, quote_ident, quote_literal};
 pub use schemars;
 pub use step::{Hazard, Lock, Step};

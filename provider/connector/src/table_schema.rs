@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
-use crate::error::Error;
+use crate::error::{Error, Errors};
 use crate::record_schema::{self, ColumnOverride};
 use crate::spec::ColumnSpec;
 
@@ -21,7 +21,74 @@ pub struct TableSchema {
     pub primary_key: Vec<String>,
 }
 
+/// A column as it is declared in code.
+///
+/// ```
+/// use pg_connector::table_schema::ColumnDef;
+///
+/// let price = ColumnDef::new("numeric(10,2)").not_null().default("0").comment("in euros");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnDef(ColumnSpec);
+
+impl ColumnDef {
+    /// A column of this Postgres type that may hold null.
+    pub fn new(type_name: impl Into<String>) -> Self {
+        let type_name = type_name.into();
+        Self(ColumnSpec { name: String::new(), type_name, nullable: true, default: None, comment: None })
+    }
+
+    /// Forbids null.
+    #[must_use]
+    pub fn not_null(mut self) -> Self {
+        self.0.nullable = false;
+        self
+    }
+
+    /// What it holds where a row does not name it, an SQL expression. Without one, the default is left alone.
+    #[must_use]
+    pub fn default(mut self, expression: impl Into<String>) -> Self {
+        self.0.default = Some(expression.into());
+        self
+    }
+
+    /// Its comment. Without one, the comment is left alone.
+    #[must_use]
+    pub fn comment(mut self, comment: impl Into<String>) -> Self {
+        self.0.comment = Some(comment.into());
+        self
+    }
+}
+
 impl TableSchema {
+    /// Columns that are named one by one, in this order. Those of the primary key never hold null.
+    ///
+    /// ```
+    /// use pg_connector::table_schema::{ColumnDef, TableSchema};
+    ///
+    /// let schema = TableSchema::new(
+    ///     [
+    ///         ("category", ColumnDef::new("text")),
+    ///         ("name", ColumnDef::new("text")),
+    ///         ("price", ColumnDef::new("numeric")),
+    ///         ("embedding", ColumnDef::new("vector(384)")),
+    ///     ],
+    ///     &["category", "name"],
+    /// );
+    /// assert!(!schema.columns[0].nullable && schema.columns[2].nullable);
+    /// ```
+    pub fn new<N: Into<String>>(columns: impl IntoIterator<Item = (N, ColumnDef)>, primary_key: &[&str]) -> Self {
+        let column = |(name, def): (N, ColumnDef)| {
+            let name = name.into();
+            let nullable = def.0.nullable && !primary_key.contains(&name.as_str());
+            ColumnSpec { name, nullable, ..def.0 }
+        };
+        Self {
+            columns: columns.into_iter().map(column).collect(),
+            primary_key: primary_key.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
     /// Infers the columns from the fields of a record type, as serde writes them: the primary key's first, then the others
     /// in the order of the type.
     ///
@@ -57,8 +124,7 @@ impl TableSchema {
     /// let schema = TableSchema::from_type::<Product>(
     ///     &["category", "name"],
     ///     [("embedding", ColumnOverride::vector(384)), ("price", ColumnOverride::of_type("numeric(10,2)"))],
-    /// )
-    /// .map_err(|faults| faults[0].to_string())?;
+    /// )?;
     /// let columns: Vec<_> = schema.columns.iter().map(|c| (&*c.name, &*c.type_name, c.nullable)).collect();
     /// assert_eq!(columns, [
     ///     ("category", "text", false),
@@ -66,12 +132,12 @@ impl TableSchema {
     ///     ("price", "numeric(10,2)", true),
     ///     ("embedding", "vector(384)", false),
     /// ]);
-    /// # Ok::<(), String>(())
+    /// # Ok::<(), pg_connector::Errors>(())
     /// ```
     pub fn from_type<T: JsonSchema>(
         primary_key: &[&str],
         overrides: impl IntoIterator<Item = (&'static str, ColumnOverride)>,
-    ) -> Result<Self, Vec<Error>> {
+    ) -> Result<Self, Errors> {
         let doing = format!("infer columns from the type {}", type_name::<T>());
         let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
         let document = generator.into_root_schema_for::<T>().to_value();
@@ -86,7 +152,7 @@ impl TableSchema {
                 Error::new(&*doing, format!("the primary key names {key:?}, and the fields are {known}"))
             })
             .collect();
-        if faults.is_empty() { Ok(Self { columns, primary_key }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { columns, primary_key }) } else { Err(faults.into()) }
     }
 }
 
@@ -135,7 +201,7 @@ mod tests {
         sometimes: Option<i32>,
     }
 
-    fn of<T: JsonSchema>(key: &[&str], overrides: &[(&'static str, ColumnOverride)]) -> Result<String, Vec<Error>> {
+    fn of<T: JsonSchema>(key: &[&str], overrides: &[(&'static str, ColumnOverride)]) -> Result<String, Errors> {
         let schema = TableSchema::from_type::<T>(key, overrides.to_vec())?;
         let shown = |c: &ColumnSpec| format!("{} {}{}", c.name, c.type_name, if c.nullable { "" } else { "!" });
         Ok(schema.columns.iter().map(shown).collect::<Vec<_>>().join(", "))
@@ -162,11 +228,11 @@ mod tests {
             (&["id"], &[("nope", ColumnOverride::vector(3))], "the schema has no property \"nope\""),
             (&["id"], &[("fixed", ColumnOverride::vector(4))], "cannot hold an array of 3 elements"),
         ] {
-            let faults = of::<Record>(key, overrides).unwrap_err();
+            let faults = of::<Record>(key, overrides).unwrap_err().0;
             assert!(faults[0].message().contains(message), "{}", faults[0]);
             assert!(faults[0].to_string().contains("tests::Record"), "{}", faults[0]);
         }
-        assert!(of::<String>(&["id"], &[]).unwrap_err()[0].message().contains("no object with properties"));
-        assert!(of::<Color>(&["id"], &[]).unwrap_err()[0].message().contains("no object with properties"));
+        assert!(of::<String>(&["id"], &[]).unwrap_err().0[0].message().contains("no object with properties"));
+        assert!(of::<Color>(&["id"], &[]).unwrap_err().0[0].message().contains("no object with properties"));
     }
 }

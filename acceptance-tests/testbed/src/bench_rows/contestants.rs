@@ -1,4 +1,5 @@
-//! Those who write the rows: psql, this provider's library and the provider behind a CLI, and the reference connector.
+//! Those who write the rows: psql, programs of this provider's library, the provider behind a CLI, and the reference
+//! connector.
 //!
 //! **Invariant:** each has a database of its own, and is asked for one phase after the other.
 
@@ -72,7 +73,7 @@ impl Place<'_> {
 }
 
 /// The Python that has the reference connector, fetched once.
-pub(super) fn reference_python() -> Result<PathBuf> {
+pub(crate) fn reference_python() -> Result<PathBuf> {
     let python = on_path("python3").ok_or("python3 is missing")?;
     let tools = testbed::tools_dir().join("reference");
     let program = tools.join("bin/python");
@@ -89,7 +90,7 @@ pub(super) fn reference_python() -> Result<PathBuf> {
 }
 
 /// A call of that Python, which must not call home while it is measured.
-fn reference_command(program: &Path) -> Command {
+pub(crate) fn reference_command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env("COCOINDEX_DISABLE_USAGE_TRACKING", "1").env("COCOINDEX_LMDB_MAP_SIZE", (16_u64 << 30).to_string());
     command

@@ -1,5 +1,5 @@
-//! How long rows take, side by side: psql's COPY and insert as the floor, this provider's library, the provider behind
-//! each CLI, and the reference connector.
+//! How long rows take, side by side: psql's COPY and insert as the floor, this provider's library with rows of a file and as
+//! a target that a program declares, the provider behind each CLI, and the reference connector.
 //!
 //! The contestants take turns, so that all of them meet the same machine; each number is a median, and what counts is the
 //! ratio to the floor.
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use testbed::{Address, Cli, Result, Servers};
 
 use contestants::{Contestant, Place};
+pub(crate) use contestants::{reference_command, reference_python};
 use files::{Files, Phase, Shape};
 use report::Report;
 
@@ -28,9 +29,9 @@ struct Options {
 /// Reads the options, measures and prints tables.
 pub(crate) async fn run(args: &[String]) -> Result<ExitCode> {
     let Options { provider, sizes } = options(args)?;
-    let example = provider.join("examples/rows_bench");
-    if !example.is_file() {
-        return Err(format!("{} is missing: run `make bench`", example.display()));
+    let examples = ["rows_bench", "target_bench"].map(|name| provider.join("examples").join(name));
+    if let Some(missing) = examples.iter().find(|example| !example.is_file()) {
+        return Err(format!("{} is missing: run `make bench`", missing.display()));
     }
     let clis = Cli::all()?;
     let servers = Servers::start(&[MAJOR]).await?;
@@ -39,7 +40,7 @@ pub(crate) async fn run(args: &[String]) -> Result<ExitCode> {
     if let Err(error) = &python {
         println!("The reference connector is left out, since it cannot be installed: {error}\n");
     }
-    let everybody = Everybody { provider, example, clis, python: python.ok() };
+    let everybody = Everybody { provider, examples, clis, python: python.ok() };
     let mut report = Report::new(everybody.names());
     for rows in sizes {
         for shape in [Shape::Plain, Shape::Vectors] {
@@ -72,14 +73,15 @@ fn rounds(rows: u64) -> usize {
 /// All who take part.
 struct Everybody {
     provider: PathBuf,
-    example: PathBuf,
+    /// The library with rows of a file, and as a target.
+    examples: [PathBuf; 2],
     clis: Vec<Cli>,
     python: Option<PathBuf>,
 }
 
 impl Everybody {
     fn names(&self) -> Vec<String> {
-        let mut names = vec!["psql".to_owned(), "library".to_owned()];
+        let mut names = ["psql", "library", "target"].map(str::to_owned).to_vec();
         names.extend(self.clis.iter().map(ToString::to_string));
         names.extend(self.python.iter().map(|_| "reference".to_owned()));
         names
@@ -88,8 +90,8 @@ impl Everybody {
     fn make(&self, at: usize, place: Place<'_>) -> Result<Contestant> {
         match at {
             0 => Contestant::psql(),
-            1 => Contestant::library(place, &self.example),
-            _ => match (self.clis.get(at - 2), &self.python) {
+            1 | 2 => Contestant::library(place, &self.examples[at - 1]),
+            _ => match (self.clis.get(at - 3), &self.python) {
                 (Some(cli), _) => Contestant::cli(place, cli, &self.provider),
                 (None, Some(python)) => Contestant::reference(place, python),
                 (None, None) => Err("there is no such contestant".to_owned()),

@@ -136,20 +136,19 @@ fn fault(
     if statement.begins_with(&["copy"]) && (statement.has_word("stdin") || statement.has_word("stdout")) {
         return Some((0, COPIES.0, COPIES.1));
     }
+    if text == Text::Check && WRITES.iter().any(|word| statement.begins_with(&[word])) {
+        return Some((0, "changes something, but the check is run read-only at every refresh", QUERY));
+    }
     if transactional != Some(true) {
         return None;
     }
     match (misfit(statement)?, text) {
-        (Misfit::Controls, Text::Check) => Some((
-            0,
-            "controls a transaction, but the check runs in one that is read-only",
-            "make it a query that returns a row while the attachment is there",
-        )),
-        (Misfit::RunsOutside, Text::Check) => Some((
-            0,
-            "cannot run inside a transaction, and the check runs in one that is read-only",
-            "make it a query that returns a row while the attachment is there",
-        )),
+        (Misfit::Controls, Text::Check) => {
+            Some((0, "controls a transaction, but the check runs in one that is read-only", QUERY))
+        }
+        (Misfit::RunsOutside, Text::Check) => {
+            Some((0, "cannot run inside a transaction, and the check runs in one that is read-only", QUERY))
+        }
         (Misfit::Controls, _) => Some((
             0,
             "controls a transaction, but the whole text runs in one already",
@@ -164,6 +163,15 @@ fn fault(
         )),
     }
 }
+
+/// What a check should be.
+const QUERY: &str = "make it a query that returns a row while the attachment is there";
+
+/// How statements begin that a read-only transaction refuses whatever they name.
+const WRITES: [&str; 14] = [
+    "alter", "cluster", "comment", "create", "delete", "drop", "grant", "import", "insert", "merge", "refresh",
+    "revoke", "truncate", "update",
+];
 
 /// What is wrong with a copy between a file and the client, and what to do instead.
 const COPIES: (&str, &str) = (
@@ -189,6 +197,8 @@ mod tests {
             (Text::Setup, " -- nothing\n;", None, "holds no statement"),
             (Text::Check, "select 1; select 2", None, "2 statements"),
             (Text::Check, "commit", Some(false), "controls a transaction"),
+            (Text::Check, "Drop table x", None, "changes something, but the check is run read-only"),
+            (Text::Check, "/* a */ insert into t values (1) returning 1", Some(false), "changes something"),
             (Text::Setup, "select 1;\n  Commit", Some(true), "statement 2 (line 2, column 3) controls a transaction"),
             (Text::Teardown, "start transaction read only", Some(true), "controls a transaction"),
             (Text::Setup, "savepoint a", Some(true), "controls a transaction"),

@@ -1,8 +1,9 @@
 //! What is there: tables as the catalogue describes them.
 //!
-//! **Invariant:** types and defaults are in the spelling that the server has with `search_path = pg_catalog`, so the same
-//! object always reads the same, whoever reads it.
+//! **Invariant:** types and defaults are in the spelling that the server has under the settings of [`printing`], so the
+//! same object always reads the same, whoever reads it.
 
+mod absent;
 mod read;
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,16 @@ use serde::{Deserialize, Serialize};
 use crate::pg_type::{PgType, is_pgvector_name, same_type};
 use crate::sql_text::{Kind, Lexeme, lex};
 
+use crate::pinned;
+
+pub use absent::{Wanted, absent};
 pub use read::read;
 pub(crate) use read::{extension_schemas, look};
+
+/// The settings under which the server prints types and expressions alike, however the role or the database has them set.
+pub(crate) fn printing() -> impl Iterator<Item = (&'static str, &'static str)> {
+    pinned::FIXED.into_iter().chain([("quote_all_identifiers", "off"), ("search_path", "pg_catalog")])
+}
 
 /// What the names of the checks begin with that an online `set not null` makes for a while.
 pub(crate) const NOT_NULL_CHECK: &str = "terraform_pg_not_null_";
@@ -197,6 +206,11 @@ impl ObservedTable {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&ObservedColumn> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns that the server computes.
+    pub fn computed(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().filter(|column| column.generated).map(|column| column.name.as_str())
     }
 
     /// Keeps what is known of the spelling of types that did not change since.

@@ -100,9 +100,10 @@ pub(crate) async fn look(
         format!("{CHECKS} {WANTED} {OF_CHECKS}"),
         format!("{INDEXES} {WANTED} {OF_INDEXES}"),
     ];
+    let settings: Vec<_> = super::printing().collect();
     // Polled, and so sent, in this order.
     let (former, relations, columns, checks) = try_join4(
-        pinned::pin(client, &[("search_path", "pg_catalog")]),
+        pinned::pin(client, &settings),
         client.query_typed(&relations, &wanted),
         client.query_typed(&columns, &wanted),
         client.query_typed(&checks, &with_prefix),

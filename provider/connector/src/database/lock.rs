@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::pool::Pool;
+use super::read_only;
 use super::retry::Backoff;
 use super::scope::Scope;
 use super::session::Session;
@@ -116,7 +117,7 @@ pub(super) enum Until<'a> {
     SessionEnds,
 }
 
-/// Asks for the lock until it is granted.
+/// Asks for the lock until it is granted. Who asks is about to write, so a session that takes no writes is an error.
 ///
 /// Each try has a transaction of its own. A concurrent index build waits for the end of every transaction that it once saw
 /// with a snapshot, even when only the try had one: were the next tries made in the same transaction, the build that has
@@ -126,12 +127,18 @@ pub(super) async fn poll(scope: &Scope, table: &TableName, client: &Client, unti
         Until::TransactionEnds(_) => "pg_catalog.pg_try_advisory_xact_lock",
         Until::SessionEnds => "pg_catalog.pg_try_advisory_lock",
     };
-    let sql = format!("select {function}({})", key(table));
+    let sql = format!("select {function}({}), {}", key(table), read_only::IS_READ_ONLY);
     let fault = |error| scope.explain(Error::postgres(doing(table), &error));
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
     loop {
         let messages = client.simple_query(&sql).await.map_err(fault)?;
-        if messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))) {
+        let says = |at: usize, word: &str| {
+            messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(at) == Some(word)))
+        };
+        if says(1, "on") {
+            return Err(read_only::refusal(client, table).await);
+        }
+        if says(0, "t") {
             return Ok(());
         }
         if let Until::TransactionEnds(begin) = until {

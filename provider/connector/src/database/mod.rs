@@ -17,6 +17,7 @@ mod dial;
 mod lock;
 mod password_command;
 mod pool;
+mod read_only;
 mod remarks;
 mod retry;
 mod scope;
@@ -26,7 +27,7 @@ mod watchdog;
 
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, Errors};
 use crate::name::TableName;
 use crate::settings::Settings;
 
@@ -45,6 +46,11 @@ impl Database {
     /// A database with these settings. Certificates are read and checked; nothing is connected yet.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self(Arc::new(pool::Pool::new(settings)?)))
+    }
+
+    /// The database that a connection string names: a URI, or `key=value` pairs as libpq reads them.
+    pub fn from_url(connection_string: &str) -> Result<Self, Errors> {
+        Ok(Self::new(Settings::parse(connection_string)?)?)
     }
 
     /// The settings that connections are made with.

@@ -50,6 +50,12 @@ impl Scope {
         Self { cancel, deadline, limit }
     }
 
+    /// A scope that ends with this one, or when its own token fires.
+    pub(crate) fn child(&self) -> (Self, CancellationToken) {
+        let cancel = self.cancel.child_token();
+        (Self { cancel: cancel.clone(), ..self.clone() }, cancel)
+    }
+
     /// Why the operation has to stop, if it has to.
     pub fn stopped(&self) -> Option<Stop> {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -85,13 +91,13 @@ impl Scope {
     }
 
     /// Says "cancelled" or "timed out after …" where the server or a lost connection only shows the consequence of it,
-    /// and what to do about a lock or statement timeout.
+    /// and what to do about a lock or statement timeout, or a session that takes no writes.
     #[must_use]
     pub fn explain(&self, error: Error) -> Error {
         let interrupted = error.sqlstate() == Some("57014") || error.is_closed();
         match self.stopped() {
             Some(stop) if interrupted => error.because(stop.to_string()),
-            _ => super::advice::on_timeout(error),
+            _ => super::advice::on_statement(error),
         }
     }
 }

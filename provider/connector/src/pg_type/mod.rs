@@ -5,6 +5,7 @@
 //! only when they are written the same, apart from case, spaces, quotes and a left-out schema.
 
 mod builtin;
+mod limits;
 mod parse;
 
 use std::fmt;
@@ -71,6 +72,11 @@ impl PgType {
     /// The modifiers as numbers; `None` for one that is no number.
     pub fn numbers(&self) -> Vec<Option<i64>> {
         self.modifiers.iter().map(|modifier| modifier.parse().ok()).collect()
+    }
+
+    /// Why no server takes it, where its length, precision or number of dimensions is impossible.
+    pub fn fault(&self) -> Option<TypeFault> {
+        limits::fault(self)
     }
 
     /// Whether it is one of pgvector's types, in whichever schema, or an array of them.

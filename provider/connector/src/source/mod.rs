@@ -6,11 +6,16 @@
 
 mod array;
 mod convert;
+mod decode;
+mod fields;
 mod filter;
 mod order;
 mod read;
 mod record;
 mod relation;
+mod stream;
+mod table_source;
+mod wire;
 
 use serde_json::Value;
 
@@ -19,6 +24,8 @@ use crate::name::TableName;
 
 pub use order::{OrderBy, ParseOrderError};
 pub use record::RecordCheck;
+pub use stream::{RowIter, RowStream};
+pub use table_source::{PgTableSource, RowMap};
 
 /// The greatest number of rows that is read when no limit was asked for.
 pub const DEFAULT_LIMIT: u64 = 10_000;

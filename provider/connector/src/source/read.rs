@@ -49,34 +49,37 @@ impl ToSql for TextParameter<'_> {
     to_sql_checked!();
 }
 
-pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> Result<Rows, Error> {
-    let doing = || format!("read rows of {}", query.table);
+/// Makes the transaction one that only looks, at one snapshot, under fixed settings, and finds what is to be read.
+pub(super) async fn open(transaction: &Transaction<'_>, query: &SourceQuery) -> Result<Relation, Error> {
     if let Some(fault) = query.filter.as_deref().and_then(filter::fault) {
-        return Err(Error::new(doing(), format!("the condition cannot be used: {fault}"))
+        return Err(Error::new(doing(query), format!("the condition cannot be used: {fault}"))
             .advice("Write one condition, as it would stand after WHERE.")
             .blame(Blame::Attribute("where")));
     }
-    let failed = |error| Error::postgres(doing(), &error);
+    let failed = |error| Error::postgres(doing(query), &error);
     transaction.batch_execute("set transaction isolation level repeatable read, read only").await.map_err(failed)?;
     let settings = pinned::FIXED.map(|(name, value)| (name, if name == "IntervalStyle" { "iso_8601" } else { value }));
     pinned::pin(transaction, &settings).await.map_err(failed)?;
-    let relation = Relation::find(transaction, &query.table).await?;
+    Relation::find(transaction, &query.table).await
+}
+
+fn doing(query: &SourceQuery) -> String {
+    format!("read rows of {}", query.table)
+}
+
+pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> Result<Rows, Error> {
+    let relation = open(transaction, query).await?;
     let columns = selected(query, &relation)?;
-    let (select, shown) = statement(query, &relation, &columns);
-    let parameters: Vec<TextParameter<'_>> = query.params.iter().map(|text| TextParameter(text.as_deref())).collect();
-    let typed: Vec<_> = parameters.iter().map(|p| (p as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
-    let declare = format!("declare terraform_pg_rows no scroll cursor for {select}");
-    let explained = |error| explain(failed(error), query).statement(&*shown);
-    transaction.execute_typed(&declare, &typed).await.map_err(explained)?;
+    let select = Select::of(query, &relation, &columns);
+    select.declare(transaction, query).await?;
+    let failed = |error| Error::postgres(doing(query), &error);
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut bytes = 0_usize;
     let overhead: usize = columns.iter().map(|column| column.name.len() + 4).sum();
     let mut size = FIRST_FETCH;
     loop {
-        let messages = transaction
-            .simple_query(&format!("fetch forward {size} from terraform_pg_rows"))
-            .await
-            .map_err(|error| explain(failed(error), query).statement(&*shown))?;
+        let messages =
+            transaction.simple_query(&fetch(size)).await.map_err(|error| select.explain(failed(error), query))?;
         let before = (rows.len(), bytes);
         for message in messages {
             let SimpleQueryMessage::Row(row) = message else { continue };
@@ -94,14 +97,14 @@ pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> 
             rows.push(values);
         }
         if query.limit.is_none() && rows.len() as u64 > DEFAULT_LIMIT {
-            return Err(Error::new(doing(), format!("there are more than {DEFAULT_LIMIT} rows"))
+            return Err(Error::new(doing(query), format!("there are more than {DEFAULT_LIMIT} rows"))
                 .advice("Set limit to read more, or to read only the first rows; or read fewer with where.")
                 .blame(Blame::Attribute("limit")));
         }
         if bytes > MAX_BYTES {
             let message =
                 format!("the rows take more than {} MiB, and {} of them were read", MAX_BYTES >> 20, rows.len());
-            return Err(Error::new(doing(), message)
+            return Err(Error::new(doing(query), message)
                 .advice("Read fewer columns with columns, or fewer rows with where or limit.")
                 .blame(Blame::Attribute("limit")));
         }
@@ -132,7 +135,7 @@ fn finish(columns: &[&LiveColumn], mut rows: Vec<Vec<Value>>) -> Rows {
 }
 
 /// The columns to read; an error names those that are not there.
-fn selected<'a>(query: &SourceQuery, relation: &'a Relation) -> Result<Vec<&'a LiveColumn>, Error> {
+pub(super) fn selected<'a>(query: &SourceQuery, relation: &'a Relation) -> Result<Vec<&'a LiveColumn>, Error> {
     let known = || relation.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
     let unknown = |attribute, name: &str| {
         Error::new(format!("read rows of {}", query.table), format!("it has no column {name:?}; it has {}", known()))
@@ -147,24 +150,58 @@ fn selected<'a>(query: &SourceQuery, relation: &'a Relation) -> Result<Vec<&'a L
     }
 }
 
-/// The statement, and the same with the literals of the condition masked.
-fn statement(query: &SourceQuery, relation: &Relation, columns: &[&LiveColumn]) -> (String, String) {
-    let names = quote_idents(columns.iter().map(|column| column.name.as_str()));
-    let head = format!("select {names} from {}", query.table);
-    let order: Vec<String> = if query.order_by.is_empty() {
-        relation.primary_key.iter().map(|name| quote_ident(name)).collect()
-    } else {
-        query.order_by.iter().map(ToString::to_string).collect()
-    };
-    let order = if order.is_empty() { String::new() } else { format!(" order by {}", order.join(", ")) };
-    // One row more than is allowed shows that there are more.
-    let tail = format!("{order} limit {}", query.limit.unwrap_or(DEFAULT_LIMIT + 1));
-    match &query.filter {
-        // The line break ends a comment at the end of the condition.
-        Some(text) => {
-            (format!("{head} where (\n{text}\n){tail}"), format!("{head} where ({}){tail}", filter::masked(text)))
+/// The statement that brings the next rows of the cursor.
+pub(super) fn fetch(rows: usize) -> String {
+    format!("fetch forward {rows} from terraform_pg_rows")
+}
+
+/// A query, and the same with the literals of the condition masked.
+#[derive(Debug)]
+pub(super) struct Select {
+    sql: String,
+    shown: String,
+}
+
+impl Select {
+    /// Selects expressions, in this order.
+    pub(super) fn new(query: &SourceQuery, expressions: &str, order: &[String], limit: Option<u64>) -> Self {
+        let head = format!("select {expressions} from {}", query.table);
+        let order = if order.is_empty() { String::new() } else { format!(" order by {}", order.join(", ")) };
+        let tail = limit.map_or(order.clone(), |limit| format!("{order} limit {limit}"));
+        match &query.filter {
+            // The line break ends a comment at the end of the condition.
+            Some(text) => Self {
+                sql: format!("{head} where (\n{text}\n){tail}"),
+                shown: format!("{head} where ({}){tail}", filter::masked(text)),
+            },
+            None => Self { sql: format!("{head}{tail}"), shown: format!("{head}{tail}") },
         }
-        None => (format!("{head}{tail}"), format!("{head}{tail}")),
+    }
+
+    /// Selects columns, by default in the order of the primary key and no more of them than are to be read.
+    fn of(query: &SourceQuery, relation: &Relation, columns: &[&LiveColumn]) -> Self {
+        let names = quote_idents(columns.iter().map(|column| column.name.as_str()));
+        let order: Vec<String> = if query.order_by.is_empty() {
+            relation.primary_key.iter().map(|name| quote_ident(name)).collect()
+        } else {
+            query.order_by.iter().map(ToString::to_string).collect()
+        };
+        // One row more than is allowed shows that there are more.
+        Self::new(query, &names, &order, Some(query.limit.unwrap_or(DEFAULT_LIMIT + 1)))
+    }
+
+    /// Opens the cursor.
+    pub(super) async fn declare(&self, transaction: &Transaction<'_>, query: &SourceQuery) -> Result<(), Error> {
+        let texts: Vec<TextParameter<'_>> = query.params.iter().map(|text| TextParameter(text.as_deref())).collect();
+        let typed: Vec<_> = texts.iter().map(|p| (p as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
+        let declare = format!("declare terraform_pg_rows no scroll cursor for {}", self.sql);
+        let failed = |error| self.explain(Error::postgres(doing(query), &error), query);
+        transaction.execute_typed(&declare, &typed).await.map(drop).map_err(failed)
+    }
+
+    /// Shows the statement, and blames the condition or its parameters for what only they can cause.
+    pub(super) fn explain(&self, error: Error, query: &SourceQuery) -> Error {
+        explain(error, query).statement(&*self.shown)
     }
 }
 

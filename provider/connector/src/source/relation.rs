@@ -20,6 +20,8 @@ pub(super) struct Relation {
 pub(super) struct LiveColumn {
     pub(super) name: String,
     pub(super) type_name: String,
+    /// What it is made of, domains and arrays aside: the type's schema and its name.
+    pub(super) base: (String, String),
     pub(super) scalar: Scalar,
     /// What stands between the elements, when it holds arrays.
     pub(super) delimiter: Option<char>,
@@ -77,10 +79,12 @@ impl Relation {
 
 fn column(row: &Row) -> Result<LiveColumn, tokio_postgres::Error> {
     let delimiter: Option<String> = row.try_get(4)?;
+    let base: (String, String) = (row.try_get(2)?, row.try_get(3)?);
     Ok(LiveColumn {
         name: row.try_get(0)?,
         type_name: row.try_get(1)?,
-        scalar: Scalar::of(row.try_get(2)?, row.try_get(3)?),
+        scalar: Scalar::of(&base.0, &base.1),
+        base,
         delimiter: delimiter.and_then(|delimiter| delimiter.chars().next()),
     })
 }

@@ -78,7 +78,8 @@ impl Faults {
                 let message = format!("{} is the name of a column that every table has already", column.name);
                 self.push(blame(None), message, Some("Choose another name."));
             }
-            if let Err(fault) = PgType::parse(&column.type_name) {
+            let fault = PgType::parse(&column.type_name).map_or_else(Some, |parsed| parsed.fault());
+            if let Some(fault) = fault {
                 self.push(blame(Some("type")), fault.message, fault.advice.as_deref());
             }
             if let Some(fault) = column.default.as_deref().and_then(expression::fault) {
@@ -150,7 +151,7 @@ mod tests {
         assert!(sound().faults().is_empty());
         let attribute = Blame::Attribute;
         let column = |name: &str, part| Blame::Column(name.to_owned(), part);
-        let cases: [Case; 17] = [
+        let cases: [Case; 18] = [
             (|t| t.name.schema = "x".repeat(64), attribute("schema_name"), "63"),
             (|t| t.name.name = String::new(), attribute("table_name"), "empty"),
             (|t| t.name.name = "ü".repeat(32), attribute("table_name"), "64 bytes"),
@@ -165,6 +166,7 @@ mod tests {
                 column("a", Some("type")),
                 "not the name of one type",
             ),
+            (|t| t.columns[1].type_name = "vector(0)".to_owned(), column("a", Some("type")), "dimensions"),
             (|t| t.columns[1].type_name = "serial".to_owned(), column("a", Some("type")), "is no type"),
             (|t| t.columns[1].default = Some("1, b int".to_owned()), column("a", Some("default")), "comma"),
             (|t| t.columns[1].comment = Some("\0".to_owned()), column("a", Some("comment")), "NUL"),

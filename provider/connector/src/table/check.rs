@@ -17,7 +17,7 @@ pub(super) fn changed(doing: &str, differences: &[String]) -> Error {
 }
 
 /// The error for a table that is in the way of a new one.
-pub(super) fn exists(table: &TableSpec, live: &ObservedTable) -> Error {
+pub(crate) fn exists(table: &TableSpec, live: &ObservedTable) -> Error {
     let name = &table.name;
     let error =
         Error::new(format!("create table {name}"), format!("{name} exists already and is {}", live.kind.noun()))

@@ -19,6 +19,10 @@ const KEEPS: &str = "Something that is not declared with the table depends on it
 pub(super) const UNKNOWN: &str = "Check the spelling, and whether it has to be made first; types in schemas other than the \
     table's, public and those of extensions need their schema: my_schema.my_type.";
 
+/// For a table or column that is not free to be changed.
+const BOUND: &str = "A partition, a child table and a table of a type have their columns from their parent or type, and a \
+    column of a partition key stays as it is. Declare the parent here instead, and change it there.";
+
 const CHANGED: &str = "The table changed since the plan was made. Nothing was written; plan again.";
 
 /// The error of a statement.
@@ -69,7 +73,8 @@ fn advice(server: &ServerError) -> Option<&'static str> {
         "42846" | "42804" => {
             "Postgres has no cast between these types; add a column of another name, and drop this one later."
         }
-        "42P07" | "42701" | "42703" | "42P01" | "42P16" => CHANGED,
+        "42809" | "42P16" => BOUND,
+        "42P07" | "42701" | "42703" | "42P01" => CHANGED,
         "55006" => {
             "A statement before it left work behind that is only done at the end of the transaction, such as deferred \
                     triggers; try again."

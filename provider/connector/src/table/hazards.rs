@@ -5,10 +5,13 @@
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
-use super::Warning;
 use super::script::{Kind, Script};
+use super::{TableChange, Warning, transaction};
 use crate::catalog::ObservedTable;
+use crate::error::Error;
+use crate::expression;
 use crate::name::TableName;
+use crate::pg_type::PgType;
 use crate::sql_text::mask_literals;
 use crate::step::{Hazard, Lock};
 
@@ -41,6 +44,60 @@ pub(super) async fn size(
     );
     let row = transaction.query_typed_one(&sql, &[(&live.oid, Type::OID)]).await?;
     Ok(Size { rows: row.try_get(0)?, bytes: row.try_get(1)?, empty: row.try_get(2)? })
+}
+
+/// Whether the type is a domain with constraints, at any depth, and the default that it gives a column without one.
+const OF_DOMAIN: &str = "with recursive t (oid) as (select pg_catalog.to_regtype($1)::oid union \
+        select d.typbasetype from pg_catalog.pg_type d join t on t.oid = d.oid where d.typtype = 'd') \
+    select exists (select from pg_catalog.pg_type d join t on t.oid = d.oid where d.typtype = 'd' and (d.typnotnull \
+            or exists (select from pg_catalog.pg_constraint c where c.contypid = d.oid))), \
+        (select d.typdefault from pg_catalog.pg_type d where d.oid = pg_catalog.to_regtype($1) and d.typtype = 'd')";
+
+/// The warnings of new columns whose type is a domain that makes the server write every row. What a domain is, only the
+/// server knows, so the steps do not say it.
+pub(super) async fn domains(
+    transaction: &Transaction<'_>,
+    change: &TableChange,
+    script: &Script<'_>,
+    size: Size,
+) -> Result<Vec<Warning>, Error> {
+    let name = &change.desired.name;
+    let doing = super::doing(change);
+    let failed = |error| Error::postgres(&*doing, &error);
+    let mut warnings = Vec::new();
+    let beginning = format!("alter table {name} add column ");
+    for action in script.actions.iter().filter(|action| !size.empty && action.step.sql.starts_with(&beginning)) {
+        let added = action.origins.first().and_then(|origin| change.desired.column(&origin.column));
+        let Some(column) = added.filter(|_| !action.step.hazards.contains(&Hazard::RewritesTable)) else { continue };
+        let Ok(parsed) = PgType::parse(&column.type_name) else { continue };
+        if parsed.is_builtin() || parsed.is_pgvector() {
+            continue;
+        }
+        transaction::find_types(transaction, name, &doing).await?;
+        let spelled = parsed.to_string();
+        let row = transaction.query_typed_one(OF_DOMAIN, &[(&spelled, Type::TEXT)]).await.map_err(failed)?;
+        let (constrained, default): (bool, Option<String>) =
+            (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let gives = default.filter(|_| column.default.is_none());
+        let why = if constrained {
+            "which is a domain with constraints"
+        } else if gives.is_some_and(|default| expression::may_be_volatile(&default)) {
+            "which is a domain whose default is computed for each row"
+        } else {
+            continue;
+        };
+        warnings.push(Warning {
+            summary: "The table is rewritten",
+            detail: format!(
+                "{name} ({size}): nobody can read or write the table until all of it and its indexes are written again, since \
+                 column {column} has the type {spelled}, {why}.\n\n{sql}",
+                size = size.shown(),
+                column = column.name,
+                sql = mask_literals(&action.step.sql),
+            ),
+        });
+    }
+    Ok(warnings)
 }
 
 /// The warnings of a script for a table of that size.

@@ -35,7 +35,8 @@ use crate::spec::{ManagedBy, TableSpec};
 use crate::step::Step;
 
 pub use crate::warning::Warning;
-pub(crate) use shared::ensure_extension;
+pub(crate) use check::exists;
+pub(crate) use shared::{ensure_extension, ensure_tracking};
 
 /// A change of one table from what is known of it to what is declared.
 #[derive(Clone, Debug)]

@@ -93,6 +93,8 @@ pub(super) enum SharedObject {
     Extension,
     /// The schema of the ledgers of rows that come from files.
     LedgerSchema,
+    /// The table in that schema that remembers targets.
+    Tracking,
 }
 
 impl<'a> Script<'a> {

@@ -1,4 +1,4 @@
-//! Objects that many tables use: the schema and the extension `vector`.
+//! Objects that many tables use: the schema, the extension `vector`, and where we remember what is ours.
 //!
 //! Each is looked for first, which takes no right, and made in a short transaction of its own. Whoever else makes the same
 //! object at the same time waits its turn; an error that still says that it is there already is followed by another look.
@@ -14,7 +14,7 @@ use crate::error::{Blame, Error};
 use crate::name::quote_ident;
 use crate::rows::ledger;
 use crate::spec::TableSpec;
-use crate::step::Step;
+use crate::step::{Lock, Step};
 
 /// The advisory lock under which shared objects are made, the same in every process: "pg shared" in ASCII.
 const TURN: i64 = 0x7067_2073_6861_7265;
@@ -44,12 +44,23 @@ pub(crate) async fn ensure_extension(session: &mut Session) -> Result<Step, Erro
     Ok(step)
 }
 
+/// Makes the table that remembers targets, and its schema, if they are not there.
+pub(crate) async fn ensure_tracking(session: &mut Session) -> Result<(), Error> {
+    let table = format!(
+        "create table {}.tracking (schema_name text, table_name text, version bigint not null, tracking jsonb not null, \
+         primary key (schema_name, table_name))",
+        ledger::SCHEMA
+    );
+    ensure_one(session, "", SharedObject::LedgerSchema, &Step::new(ledger::create_schema(), Lock::None)).await?;
+    ensure_one(session, "", SharedObject::Tracking, &Step::new(table, Lock::None)).await
+}
+
 async fn ensure_one(session: &mut Session, schema: &str, object: SharedObject, step: &Step) -> Result<(), Error> {
     let scope = session.scope().clone();
     let mut retries = Retries::new(&scope);
     loop {
         let Err(error) = make(session, schema, object, step).await else { return Ok(()) };
-        let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06"));
+        let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06" | "42P07"));
         let again = if there_already { retries.pause(&error).await } else { retries.again(&error).await };
         if !again {
             let role = session.query_typed_one("select current_user::text", &[]).await;
@@ -64,6 +75,7 @@ async fn make(session: &mut Session, schema: &str, object: SharedObject, step: &
         SharedObject::Schema => format!("create schema {}", quote_ident(schema)),
         SharedObject::Extension => "create extension vector".to_owned(),
         SharedObject::LedgerSchema => format!("create schema {}", ledger::SCHEMA),
+        SharedObject::Tracking => format!("create table {}.tracking", ledger::SCHEMA),
     };
     let failed = |error| Error::postgres(&*doing, &error);
     let look = match object {
@@ -71,11 +83,15 @@ async fn make(session: &mut Session, schema: &str, object: SharedObject, step: &
             "select exists (select from pg_catalog.pg_namespace where nspname = $1)"
         }
         SharedObject::Extension => "select exists (select from pg_catalog.pg_extension where extname = $1)",
+        SharedObject::Tracking => {
+            "select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+             where n.nspname = $1 and c.relname = 'tracking')"
+        }
     };
     let name = match object {
         SharedObject::Schema => schema,
         SharedObject::Extension => "vector",
-        SharedObject::LedgerSchema => ledger::SCHEMA,
+        SharedObject::LedgerSchema | SharedObject::Tracking => ledger::SCHEMA,
     };
     let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
     let there: bool =
@@ -106,7 +122,7 @@ fn explain(error: Error, object: SharedObject, role: &str) -> Error {
         (SharedObject::Schema, Some("42501")) => error
             .blame(Blame::Attribute("schema_name"))
             .advice("Have an administrator create the schema, or grant the create right on the database."),
-        (SharedObject::LedgerSchema, _) => ledger::explain_rights(error, role),
+        (SharedObject::LedgerSchema | SharedObject::Tracking, _) => ledger::explain_rights(error, role),
         (SharedObject::Schema, _) => error.blame(Blame::Attribute("schema_name")),
         _ => error,
     }

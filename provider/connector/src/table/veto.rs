@@ -34,7 +34,7 @@ pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChang
     if !script.refusals.is_empty() {
         return Err(script.refusals);
     }
-    let explain = |error: Error| vec![scope.explain(error)];
+    let explain = |error: Error| vec![scope.explain(as_reading(error, &change.desired.name))];
     let mut session = database.connect(scope).await.map_err(|error| vec![error])?;
     let transaction = looking(&mut session).await.map_err(explain)?;
     let live = observe(&transaction, &change.desired.name, &doing(change)).await.map_err(explain)?;
@@ -48,6 +48,12 @@ pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChang
         }
         (Some(_), Some(live)) => before_change(&transaction, change, &script, &live, &explain).await,
     }
+}
+
+/// What is only looked at in a plan is not changed yet, so a look that fails says that it was one. What blames a part of the
+/// declaration is about the change.
+fn as_reading(error: Error, name: &TableName) -> Error {
+    if error.blamed().is_some() { error } else { error.doing_instead(format!("read table {name} for the plan")) }
 }
 
 fn before_create(change: &TableChange, live: Option<&ObservedTable>) -> Result<Vec<Warning>, Vec<Error>> {
@@ -118,6 +124,7 @@ async fn before_change(
     let size = hazards::size(transaction, &desired.name, live).await;
     let size = size.map_err(|error| explain(Error::postgres(doing(change), &error)))?;
     warnings.extend(hazards::warnings(script, &desired.name, size));
+    warnings.extend(hazards::domains(transaction, change, script, size).await.map_err(explain)?);
     warnings.extend(removed);
     Ok(warnings)
 }
@@ -328,7 +335,7 @@ pub(super) async fn veto_drop(
         let warning = (rows > 0).then(|| Warning { summary: "Declared rows are deleted", detail: detail() });
         return Ok(warning.into_iter().collect());
     }
-    let explain = |error: Error| vec![scope.explain(error)];
+    let explain = |error: Error| vec![scope.explain(as_reading(error, &drop.declared.name))];
     let mut session = database.connect(scope).await.map_err(|error| vec![error])?;
     let transaction = looking(&mut session).await.map_err(explain)?;
     let doing = format!("drop table {}", drop.declared.name);

@@ -14,7 +14,7 @@ use super::key::{ColumnType, Key};
 use super::operator_class::{Method, Quantize, VectorType, of_operator_class};
 use super::plan::ObservedIndex;
 use crate::error::Error;
-use crate::name::TableName;
+use crate::name::{TableName, quote_literal};
 
 /// A table that an index is to be on.
 #[derive(Clone, Debug)]
@@ -60,12 +60,15 @@ impl Table {
     }
 }
 
-/// The statement of [`pin_search_path`].
-pub(super) const PIN_SEARCH_PATH: &str = "set local search_path = pg_catalog";
+/// The statements of [`pin_printing`].
+pub(super) fn printing() -> String {
+    let set = |(name, value)| format!("set local {name} = {}; ", quote_literal(value));
+    crate::catalog::printing().map(set).collect()
+}
 
-/// Makes names in printed expressions qualified, for the rest of the transaction.
-pub(super) async fn pin_search_path(client: &impl GenericClient) -> Result<(), Error> {
-    client.batch_execute(PIN_SEARCH_PATH).await.map_err(|error| Error::postgres("read the catalogue", &error))
+/// Makes printed expressions look alike, with qualified names, for the rest of the transaction.
+pub(super) async fn pin_printing(client: &impl GenericClient) -> Result<(), Error> {
+    client.batch_execute(&printing()).await.map_err(|error| Error::postgres("read the catalogue", &error))
 }
 
 /// The relations that are wanted.

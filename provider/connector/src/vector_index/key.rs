@@ -11,6 +11,7 @@ use super::operator_class::{
 use super::spec::VectorIndexSpec;
 use crate::error::{Blame, Error};
 use crate::name::quote_ident;
+use crate::pg_type::PgType;
 use crate::sql_text::{Kind, significant};
 
 /// The type of a column that pgvector can index.
@@ -20,6 +21,18 @@ pub struct ColumnType {
     pub ty: VectorType,
     /// Its dimensions, where it names them.
     pub dimensions: Option<u32>,
+}
+
+impl ColumnType {
+    /// The type that a declaration spells; `None` for one that pgvector cannot index.
+    pub fn parse(type_name: &str) -> Option<Self> {
+        let parsed = PgType::parse(type_name).ok()?;
+        if parsed.is_array() {
+            return None;
+        }
+        let ty = VectorType::ALL.iter().copied().find(|ty| ty.to_string() == parsed.name())?;
+        Some(Self { ty, dimensions: parsed.numbers().first().copied().flatten().and_then(|n| n.try_into().ok()) })
+    }
 }
 
 impl std::fmt::Display for ColumnType {

@@ -21,5 +21,5 @@ pub use drop::drop;
 pub use key::{ColumnType, Key};
 pub use observe::{read, same_condition, table_of};
 pub use operator_class::{Method, Metric, Quantize, VectorType, operator_class};
-pub use plan::{Action, IndexPlan, ObservedIndex, Prior, Seen, plan, reserved_name};
+pub use plan::{Action, IndexPlan, ObservedIndex, Prior, Seen, plan, plan_new, reserved_name};
 pub use spec::{BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, VectorIndexSpec, index_name};

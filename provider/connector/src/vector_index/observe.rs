@@ -70,12 +70,13 @@ impl Question for Place {
     }
 
     async fn answer(client: &Client, places: &[Self]) -> Result<Vec<Self::Answer>, Error> {
-        let looking = try_join(client.batch_execute(catalog::PIN_SEARCH_PATH), look_at(client, places));
+        let printing = catalog::printing();
+        let looking = try_join(client.batch_execute(&printing), look_at(client, places));
         looking.await.map(|((), sights)| sights).map_err(|error| Self::failed(places, &error))
     }
 }
 
-/// Looks at everything that concerns some indexes. The search path must be pinned.
+/// Looks at everything that concerns some indexes. What is printed must be pinned.
 async fn look_at(client: &impl GenericClient, places: &[Place]) -> Result<Vec<Option<Sight>>, tokio_postgres::Error> {
     let reserved: Vec<TableName> = places.iter().map(|place| reserved(&place.index)).collect();
     let tables: HashSet<&TableName> = places.iter().map(|place| &place.table).collect();
@@ -108,7 +109,7 @@ pub(super) async fn look(
     let failed = |error| Error::postgres(format!("look for index {index}"), &error);
     let place = Place::new(table, index, before);
     let savepoint = transaction.savepoint("look").await.map_err(failed)?;
-    catalog::pin_search_path(&savepoint).await?;
+    catalog::pin_printing(&savepoint).await?;
     let mut sights = look_at(&savepoint, &[place]).await.map_err(failed)?;
     savepoint.rollback().await.map_err(failed)?;
     Ok(sights.pop().flatten())
@@ -371,7 +372,7 @@ pub(super) async fn normal_form(
             .statement(mask_literals(&format!("where ({predicate})")))
             .blame(Blame::Attribute("where"))
     })?;
-    catalog::pin_search_path(&savepoint).await?;
+    catalog::pin_printing(&savepoint).await?;
     let rows = savepoint
         .query_typed(
             "select pg_get_expr(indpred, indrelid) from pg_index where indexrelid = $1::text::regclass",

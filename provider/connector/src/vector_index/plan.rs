@@ -86,7 +86,7 @@ pub enum Action {
     Keep,
     /// It gets another name.
     Rename,
-    /// It is built again.
+    /// It is built, or built again.
     Rebuild,
     /// It is built again if the server finds that the condition means something else, and not only reads otherwise.
     RebuildIfNeeded,
@@ -178,6 +178,13 @@ pub fn plan(spec: &VectorIndexSpec, concurrently: bool, prior: &Prior<'_>) -> Re
         }
     }
     Ok(Some(IndexPlan { operator_class: recipe.operator_class.to_owned(), action, steps }))
+}
+
+/// Decides what it takes to build an index where there is none, on a column of this type.
+pub fn plan_new(spec: &VectorIndexSpec, concurrently: bool, column: ColumnType) -> Result<IndexPlan, Vec<Error>> {
+    let recipe = recipe(spec, column)?;
+    let steps = create_steps(spec, &recipe, concurrently);
+    Ok(IndexPlan { operator_class: recipe.operator_class.to_owned(), action: Action::Rebuild, steps })
 }
 
 /// The parts of the index that depend on the column's type.

@@ -84,6 +84,17 @@ async fn failures_say_what_was_tried_and_what_to_do() {
     for major in TestDatabase::VERSIONS {
         let test = TestDatabase::new(major).await;
         let (host, port) = (&test.host, test.port);
+        let name = &test.name;
+        for sql in [
+            format!(
+                "create role {name}_nologin; create role {name}_stranger login; revoke connect on database {name} from public"
+            ),
+            format!("create database {name}_closed"),
+            format!("alter database {name}_closed allow_connections false"),
+        ] {
+            test.query(&sql).await;
+        }
+        let silent = silent().await;
         for (text, doing, message, advice) in [
             (
                 format!("postgresql://postgres:hunter2@{host}:{port}/none"),
@@ -125,7 +136,37 @@ async fn failures_say_what_was_tried_and_what_to_do() {
                 format!("host={host} port={port} user=nobody_{} password=hunter2", test.name),
                 format!("connect to database \"nobody_{0}\" on {host}:{port} as \"nobody_{0}\"", test.name),
                 "does not exist",
-                "check username and password",
+                "the role must exist",
+            ),
+            (
+                format!("host={host} port={port} user={0}_nologin dbname={0}", test.name),
+                format!("connect to database {0:?} on {host}:{port} as \"{0}_nologin\"", test.name),
+                "not permitted to log in",
+                "may log in",
+            ),
+            (
+                format!("host={host} port={port} user={0}_stranger dbname={0}", test.name),
+                format!("connect to database {0:?} on {host}:{port} as \"{0}_stranger\"", test.name),
+                "permission denied for database",
+                "grant connect on database test_",
+            ),
+            (
+                format!("host={host} port={port} user=postgres dbname={0}_closed", test.name),
+                format!("connect to database \"{0}_closed\" on {host}:{port} as \"postgres\"", test.name),
+                "not currently accepting connections",
+                "is closed for connections",
+            ),
+            (
+                format!("host={host} port={port} user=postgres dbname={} options='-c no_such=1'", test.name),
+                format!("connect to database {:?} on {host}:{port} as \"postgres\"", test.name),
+                "no_such",
+                "options of the connection",
+            ),
+            (
+                format!("host=127.0.0.1 port={silent} user=u dbname=d"),
+                format!("connect to database \"d\" on 127.0.0.1:{silent} as \"u\""),
+                "communicating with the server",
+                "before it could be used",
             ),
             (
                 format!("host={host} port={port} user=postgres target_session_attrs=standby"),
@@ -140,7 +181,22 @@ async fn failures_say_what_was_tried_and_what_to_do() {
             assert!(error.advised().is_some_and(|a| a.contains(advice)), "{text}: {error}: {:?}", error.advised());
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
+        test.query(&format!("drop database {name}_closed")).await;
+        test.query(&format!("drop role {name}_nologin; drop role {name}_stranger")).await;
     }
+}
+
+/// The port of something that ends each connection as soon as it has heard something.
+async fn silent() -> u16 {
+    use tokio::io::AsyncReadExt;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 8]).await;
+        }
+    });
+    port
 }
 
 #[tokio::test]

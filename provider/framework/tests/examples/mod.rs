@@ -1,4 +1,4 @@
-//! Where the providers that tests start are: built beside the tests, and never older than their sources.
+//! Where the examples that tests start are: built beside the tests, and never older than their sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,12 @@ pub(crate) fn example(name: &str) -> PathBuf {
     let own = [root.join("examples").join(name), root.join("examples").join(name).with_extension("rs")];
     let sources = own.into_iter().filter(|path| path.exists()).chain([root.join("src")]);
     let newest = sources.map(|path| newest(&path)).max().unwrap();
-    assert!(built >= newest, "{} is missing or old: cargo build -p tfplugin --examples", binary.display());
+    assert!(
+        built >= newest,
+        "{} is missing or old: cargo build -p {} --examples",
+        binary.display(),
+        env!("CARGO_PKG_NAME")
+    );
     binary
 }
 

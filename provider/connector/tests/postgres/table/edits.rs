@@ -349,3 +349,49 @@ async fn every_edit_leads_from_every_table_to_every_other() {
         }
     }
 }
+
+#[tokio::test]
+async fn how_the_server_is_set_to_print_is_no_drift() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        t.query("create extension vector; create type mood as enum ('sad'); create sequence s").await;
+        t.apply(&[
+            ("a", "text default 'x'::text || 'y'"),
+            ("at", "timestamptz default '2020-01-01 10:00Z'"),
+            ("b", "bytea default 'abc'"),
+            ("e", "vector(3)"),
+            ("f", "real default '0.1'"),
+            ("i", "interval default '1 day 2 hours'"),
+            ("m", "mood default 'sad'"),
+            ("n", "bigint default nextval('s')"),
+        ])
+        .await
+        .unwrap();
+        t.query(
+            "create index t__vector__e on t using hnsw (e vector_l2_ops) \
+             where i > '1 day 2 hours' and b <> 'abc' and m = 'sad' and f > '0.1' and at > '2020-01-01 10:00Z'",
+        )
+        .await;
+        let index = TableName::new("public", "t__vector__e");
+        let look = async |database: &Database| {
+            let seen = table::read(database, &scope(), &t.name, Look::Table).await.unwrap().unwrap();
+            let found = pg_connector::vector_index::read(database, &scope(), &t.name, &index, None).await.unwrap();
+            (seen.observed, found.unwrap())
+        };
+        let before = look(&t.database).await;
+        for setting in [
+            "quote_all_identifiers = on",
+            "IntervalStyle = sql_standard",
+            "bytea_output = escape",
+            "extra_float_digits = -15",
+            "DateStyle = 'SQL, DMY'",
+            "TimeZone = 'Asia/Tokyo'",
+            "standard_conforming_strings = off",
+            "search_path = nowhere",
+        ] {
+            t.query(&format!("alter database {} set {setting}", t.server.name)).await;
+            assert_eq!(look(&database(&t.server)).await, before, "{setting} on Postgres {major}");
+            t.query(&format!("alter database {} reset all", t.server.name)).await;
+        }
+    }
+}

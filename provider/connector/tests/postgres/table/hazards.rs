@@ -29,6 +29,52 @@ async fn hazards_are_warned_of_only_where_there_is_something_to_hurt() {
     }
 }
 
+/// Only the server knows what a domain is, so it is asked; an enum, or a domain that demands nothing, is no hazard.
+#[tokio::test]
+async fn a_new_column_of_a_domain_is_announced_exactly_when_it_rewrites() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major).await;
+        t.query(
+            "create schema app; create type mood as enum ('sad'); create type pair as (a int, b int); \
+             create domain plain as text; create domain checked as int check (value > 0); \
+             create domain over as checked; create domain filled as int not null; create domain app.named as text default 'x'; \
+             create domain drawn as text default random()::text",
+        )
+        .await;
+        let mut columns = vec![("a".to_owned(), "int".to_owned())];
+        t.apply(&[("a", "int")]).await.unwrap();
+        t.query("insert into t values (1, 1)").await;
+        for (at, column) in [
+            "mood",
+            "mood default 'sad'",
+            "pair",
+            "plain",
+            "checked",
+            "checked default 5",
+            "checked[]",
+            "over",
+            "filled default 4",
+            "app.named",
+            "drawn",
+            "drawn default 'x'",
+            "drawn default random()::text",
+            "int",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            columns.push((format!("c{at}"), column.to_owned()));
+            let desired: Vec<(&str, &str)> = columns.iter().map(|(n, text)| (n.as_str(), text.as_str())).collect();
+            let told: Vec<&str> = t.veto(&t.spec(&desired)).await.unwrap().iter().map(|w| w.summary).collect();
+            let file = "select pg_relation_filenode('t')";
+            let before = t.query(file).await;
+            t.apply(&desired).await.unwrap();
+            let expected: &[&str] = if t.query(file).await == before { &[] } else { &["The table is rewritten"] };
+            assert_eq!(told, expected, "{column} on Postgres {major}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_server_sees_the_planned_statements_and_no_others() {
     for major in TestDatabase::VERSIONS {

@@ -365,3 +365,43 @@ async fn rows_that_a_policy_hides_are_not_lost() {
         t.query(&format!("reassign owned by {user} to postgres; drop owned by {user}; drop role {user}")).await;
     }
 }
+
+#[tokio::test]
+async fn what_a_table_has_from_its_parent_is_changed_there() {
+    for major in TestDatabase::VERSIONS {
+        for (make, columns) in [
+            (
+                "create table p (id bigint primary key, a text) partition by range (id); \
+              create table t partition of p for values from (0) to (9)",
+                &[("a", "text"), ("b", "text")][..],
+            ),
+            ("create table p (id bigint, a text); create table t (primary key (id)) inherits (p)", &[]),
+            (
+                "create table p (id bigint, a text); create table t (primary key (id)) inherits (p)",
+                &[("a", "varchar(9)")],
+            ),
+            (
+                "create type p as (id bigint, a text); create table t of p (primary key (id))",
+                &[("a", "text"), ("b", "text")],
+            ),
+            (
+                "create table t (id bigint primary key, a text) partition by range (id); \
+              create table p partition of t for values from (0) to (9)",
+                &[("a", "text"), ("b", "text")],
+            ),
+        ] {
+            let mut t = Target::new(major).await;
+            t.query(make).await;
+            t.refresh().await;
+            t.prior = Some(t.spec(&[("a", "text")]));
+            let before = t.columns().await;
+            match t.apply(columns).await {
+                Ok(_) => assert!(make.contains("partition of t"), "{make}"),
+                Err(error) => {
+                    assert!(error.advised().unwrap().contains("Declare the parent here instead"), "{make}: {error:?}");
+                    assert_eq!(t.columns().await, before);
+                }
+            }
+        }
+    }
+}

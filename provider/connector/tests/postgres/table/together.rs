@@ -277,3 +277,21 @@ fn most_at_once(log: &str) -> u32 {
     }
     u32::try_from(most).unwrap()
 }
+
+#[tokio::test]
+async fn a_look_of_the_plan_that_takes_too_long_is_no_failed_change() {
+    let mut t = Target::new(18).await;
+    t.apply(&[("a", "text")]).await.unwrap();
+    let session = t.database.connect(&scope()).await.unwrap();
+    session.batch_execute("begin; lock table t in access exclusive mode").await.unwrap();
+    let short = || Scope::new(CancellationToken::new(), Some(Duration::from_millis(300)));
+    let change = t.change(&t.spec(&[("a", "text"), ("b", "text")]), &json!([]));
+    let errors = table::veto(&t.database, &short(), &change).await.unwrap_err();
+    assert_eq!(errors[0].to_string(), "cannot read table public.t for the plan: timed out after 300ms");
+    let errors = table::veto_drop(&t.database, &short(), &t.to_drop()).await.unwrap_err();
+    assert_eq!(errors[0].doing(), "read table public.t for the plan");
+    session.batch_execute("rollback").await.unwrap();
+    // What the declaration is to blame for is still about the change.
+    t.query("insert into t values (1, 'theirs')").await;
+    assert_eq!(t.veto(&t.spec(&[])).await.unwrap_err()[0].doing(), "change table public.t");
+}

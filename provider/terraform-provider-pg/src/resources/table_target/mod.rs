@@ -8,7 +8,7 @@ mod plan;
 mod schema;
 
 use async_trait::async_trait;
-use pg_connector::catalog::RelationKind;
+use pg_connector::catalog::{self, RelationKind, Wanted};
 use pg_connector::rows::Ledger;
 use pg_connector::spec::ManagedBy;
 use pg_connector::table::{self, Applied, Look, Seen, TableChange};
@@ -192,7 +192,7 @@ impl Resource<Data> for TableTarget {
         Ok(())
     }
 
-    async fn import(&self, _context: &Context<Data>, id: ImportId) -> Result<State, Diagnostics> {
+    async fn import(&self, context: &Context<Data>, id: ImportId) -> Result<State, Diagnostics> {
         let name = match id {
             ImportId::Id(id) => {
                 id.parse::<TableName>().map_err(|fault| Diagnostic::error("Invalid import id", format!("{fault}.")))?
@@ -201,7 +201,17 @@ impl Resource<Data> for TableTarget {
                 .ok_or_else(|| Diagnostic::error("Invalid import identity", "It needs schema_name and table_name."))?,
         };
         let faults = pg_connector::spec::import_faults(&name);
-        if faults.is_empty() { Ok(imported(&name)) } else { Err(diagnostics::errors(&faults, &|_| Path::default())) }
+        if !faults.is_empty() {
+            return Err(diagnostics::errors(&faults, &|_| Path::default()));
+        }
+        if let Some(data) = provider_block::known(context) {
+            let (scope, doing) = (diagnostics::scope(context), format!("import table {name}"));
+            let absent = catalog::absent(&data.database, &scope, &doing, Wanted::Table, &name).await;
+            if let Some(error) = absent.map_err(|error| one(&error))? {
+                return Err(one(&error));
+            }
+        }
+        Ok(imported(&name))
     }
 
     fn generate(&self, config: &mut Value) {

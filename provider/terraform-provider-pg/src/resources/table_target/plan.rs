@@ -297,6 +297,21 @@ fn keep_consent(plan: &mut Plan, replaces: bool) {
     }
 }
 
+/// What the server computes in the table that is replaced cannot be declared, so the new table has plain columns for it.
+fn computed_no_more(plan: &Plan, memory: &Memory) -> Option<Diagnostic> {
+    let before = memory.observed.as_ref()?;
+    let columns = plan.value.get("columns").as_map()?;
+    let computed: Vec<&str> = before.computed().filter(|name| columns.contains_key(*name)).collect();
+    (!computed.is_empty()).then(|| {
+        let detail = format!(
+            "The server computes {} by itself now, as generated or identity columns, which cannot be declared here. The table \
+             that replaces this one has plain columns in their place: only defaults, declared rows and other writers fill them.",
+            computed.join(", ")
+        );
+        Diagnostic::warning("The new table no longer computes what the old one did", detail)
+    })
+}
+
 async fn veto(context: &Context<Data>, change: &TableChange, creating: bool) -> Diagnostics {
     let Some(data) = provider_block::known(context) else { return Diagnostics::default() };
     match table::veto(&data.database, &diagnostics::scope(context), change).await {
@@ -306,20 +321,56 @@ async fn veto(context: &Context<Data>, change: &TableChange, creating: bool) -> 
 }
 
 async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: &Plan, memory: &Memory) -> Diagnostics {
-    let Some(data) = provider_block::known(context) else { return Diagnostics::default() };
+    let remark = computed_no_more(plan, memory);
+    let Some(data) = provider_block::known(context) else { return Diagnostics(remark.into_iter().collect()) };
     let consent = plan.value.get("force_destroy").as_bool() == Some(true);
     let drop = match table_drop(request.prior, memory, consent) {
         Ok(drop) => drop,
         Err(diagnostics) => return diagnostics,
     };
     match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
-        Ok(warnings) => diagnostics::warnings(&warnings),
+        Ok(warnings) => {
+            let mut told = diagnostics::warnings(&warnings);
+            told.0.extend(remark);
+            told.extend(veto_other_name(context, request, plan, &drop).await);
+            told
+        }
         Err(errors) => {
             let errors: Vec<Error> =
                 errors.into_iter().map(|error| why_replaced(error, &drop.declared.name, plan, memory)).collect();
             objections(&errors, false)
         }
     }
+}
+
+/// What stands in the way of the new table where it has another name than the old one, which is gone by the time that the
+/// apply of the new one could say it.
+async fn veto_other_name(
+    context: &Context<Data>,
+    request: &PlanRequest<'_>,
+    plan: &Plan,
+    drop: &TableDrop,
+) -> Diagnostics {
+    let old = &drop.declared.name;
+    let desired = declared_spec(&plan.value, request.config).filter(|desired| desired.name != *old);
+    let Some(desired) = desired else { return Diagnostics::default() };
+    let create = TableChange {
+        desired,
+        prior: None,
+        observed: None,
+        rows: None,
+        owned: None,
+        server_digest: None,
+        rows_drifted: false,
+        force_destroy: drop.force_destroy,
+        create_vector_extension: true,
+    };
+    let mut told = veto(context, &create, true).await;
+    let before_that = format!(" Unless the new table is created first, {old} is dropped before that shows.");
+    for diagnostic in &mut told.0 {
+        diagnostic.detail.push_str(&before_that);
+    }
+    told
 }
 
 /// An error ends the plan before it is shown, so it says itself why the table would go.
@@ -339,6 +390,16 @@ fn why_replaced(error: Error, name: &TableName, plan: &Plan, memory: &Memory) ->
                  it back yourself, as with `alter table {name} add primary key ({columns})`. {advice}",
                 shown(&declared.primary_key),
                 shown(&seen.primary_key),
+            ))
+        }
+        // After an import: what is declared may be what the table should have.
+        (None, Some(seen)) if seen.primary_key.is_empty() => {
+            let key = model::names(plan.value.get("primary_key")).unwrap_or_default();
+            let columns = key.iter().map(|name| quote_ident(name)).collect::<Vec<_>>().join(", ");
+            let advice = error.advised().unwrap_or_default().to_owned();
+            error.advice(format!(
+                "The table has no primary key. To keep the table, add the declared one yourself, as with `alter table {name} \
+                 add primary key ({columns})`. {advice}"
             ))
         }
         _ => error,

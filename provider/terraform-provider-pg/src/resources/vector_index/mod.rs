@@ -6,6 +6,7 @@ mod model;
 pub mod schema;
 
 use async_trait::async_trait;
+use pg_connector::catalog::{self, Wanted};
 use pg_connector::vector_index::{self, Applied, Build, Prior, VectorIndexSpec, index_name};
 use pg_connector::{Error, TableName};
 use tfplugin::{
@@ -110,16 +111,13 @@ impl Resource<Data> for VectorIndex {
     async fn import(&self, context: &Context<Data>, id: ImportId) -> Result<State, Diagnostics> {
         let index = imported_name(id)?;
         let database = &provider_block::data(context)?.database;
-        let missing = || {
-            Diagnostics::from(Diagnostic::error(
-                "Cannot import the vector index",
-                format!("There is no index {index}. The id is `schema.index_name`, quoted as in SQL where needed."),
-            ))
+        let (scope, doing) = (diagnostics::scope(context), format!("import index {index}"));
+        let found = vector_index::table_of(database, &scope, &index).await.map_err(|error| one(&error))?;
+        let Some(table) = found else {
+            let absent = catalog::absent(database, &scope, &doing, Wanted::VectorIndex, &index).await;
+            let absent = absent.map_err(|error| one(&error))?;
+            return Err(one(&absent.unwrap_or_else(|| Error::new(doing, format!("{index} is no index")))));
         };
-        let table = vector_index::table_of(database, &diagnostics::scope(context), &index)
-            .await
-            .map_err(|error| one(&error))?
-            .ok_or_else(missing)?;
         let Some(name) = index.name.strip_prefix(&index_name(&table.name, "")).filter(|name| !name.is_empty()) else {
             return Err(Diagnostic::error(
                 "Cannot import the vector index",

@@ -1,0 +1,293 @@
+//! What it takes to make a target what it is declared as, or to take it away.
+//!
+//! **Invariant:** deciding changes nothing, neither in the database nor in what is remembered.
+
+use std::collections::HashSet;
+
+use super::plan::{AttachmentWork, TableWork, TargetPlan};
+use super::tracking::{TrackedTable, Tracking};
+use super::{TableTarget, attachments, indexes};
+use crate::catalog::ObservedTable;
+use crate::database::{Database, Scope};
+use crate::error::{Error, Errors};
+use crate::name::TableName;
+use crate::rows::{self, Declared, Ledger, Owned, RowChange, RowCounts};
+use crate::spec::{ManagedBy, TableSpec};
+use crate::table::{self, Look, TableChange, TableDrop, Warning};
+
+/// What is known of the table before anything is decided about it.
+struct Known {
+    /// The table, when it is there and ours.
+    observed: Option<ObservedTable>,
+    /// What it is declared as now.
+    prior: Option<TableSpec>,
+    /// Our rows in it.
+    ledger: Option<Ledger>,
+    /// Whether they are not what they were after the last run.
+    drifted: bool,
+}
+
+/// Decides what a declaration takes.
+pub(super) async fn declaration(
+    target: TableTarget,
+    database: &Database,
+    scope: &Scope,
+    tracking: Tracking,
+    version: Option<i64>,
+) -> Result<TargetPlan, Errors> {
+    let TableTarget { spec, force_destroy, create_vector_extension, rows, .. } = target;
+    let kept = rows.finish()?;
+    let mut faults = spec.faults();
+    let declared_indexes = collect(target.indexes.into_iter().map(|index| index.declared(&spec.name)), &mut faults);
+    let declared_attachments = collect(target.attachments.into_iter().map(|one| one.declared(&spec.name)), &mut faults);
+    let names = declared_indexes.iter().map(|index| ("vector index", &index.spec.name));
+    twice(&spec.name, names.chain(declared_attachments.iter().map(|one| ("attachment", &one.name))), &mut faults);
+    let mut declared_rows = None;
+    if let (Some(kept), true) = (&kept, faults.is_empty()) {
+        match kept.rows(&spec).await {
+            Ok(rows) => declared_rows = Some(Declared::from(rows)),
+            Err(errors) => faults.extend(errors),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults.into());
+    }
+
+    let known = know(database, scope, &spec, &tracking.table).await?;
+    let change = TableChange {
+        prior: known.prior.clone(),
+        observed: known.observed.clone(),
+        rows: declared_rows,
+        owned: known.ledger.clone().map(Owned::from),
+        server_digest: tracking.table.rows_digest.clone().filter(|_| !tracking.table.unsettled),
+        rows_drifted: known.drifted,
+        force_destroy,
+        create_vector_extension,
+        desired: spec,
+    };
+    let mut warnings = Vec::new();
+    let table = decide(database, scope, change, &mut warnings).await?;
+    let rows = count(database, scope, &table).await?;
+    let mut plan = TargetPlan {
+        name: table.desired.name.clone(),
+        database: database.clone(),
+        create_vector_extension,
+        removes: false,
+        settled: tracking.clone(),
+        tracking,
+        version,
+        table: TableWork::Keep,
+        indexes: Vec::new(),
+        attachments: Vec::new(),
+        rows,
+        warnings,
+        _kept: kept,
+    };
+    let Decided { work, desired, fresh } = table;
+    // A table that is made now has nothing on it yet; what was on the one that it replaces goes with that.
+    let live = known.observed.as_ref().filter(|_| !fresh);
+    Box::pin(indexes::plan(&mut plan, scope, &desired, live, declared_indexes)).await?;
+    attachments::plan(&mut plan, scope, known.observed.is_some(), fresh, declared_attachments).await?;
+    if matches!(work, TableWork::Keep) {
+        let table = &mut plan.settled.table;
+        *table = TrackedTable { possible: vec![desired], unsettled: false, may_be_missing: false, ..table.clone() };
+    }
+    plan.table = work;
+    Ok(plan)
+}
+
+/// Decides what it takes to take everything away.
+pub(super) async fn removal(
+    database: &Database,
+    scope: &Scope,
+    table: &TableName,
+    tracking: Tracking,
+    version: Option<i64>,
+    force_destroy: bool,
+) -> Result<TargetPlan, Errors> {
+    let mut plan = TargetPlan {
+        name: table.clone(),
+        database: database.clone(),
+        create_vector_extension: false,
+        removes: true,
+        settled: Tracking::default(),
+        tracking,
+        version,
+        table: TableWork::Keep,
+        indexes: Vec::new(),
+        attachments: Vec::new(),
+        rows: None,
+        warnings: Vec::new(),
+        _kept: None,
+    };
+    let Some(spec) = plan.tracking.table.possible.last().cloned() else { return Ok(plan) };
+    if spec.name != *table {
+        let message = format!("what is remembered is of table {}", spec.name);
+        return Err(Error::new(format!("remove target {table}"), message).into());
+    }
+    let known = know(database, scope, &spec, &plan.tracking.table).await?;
+    let Known { observed: Some(observed), prior, ledger, .. } = known else { return Ok(plan) };
+    for (name, tracked) in &plan.tracking.attachments {
+        plan.attachments.extend(tracked.former(table, name).map(AttachmentWork::TearDown));
+    }
+    if spec.managed_by == ManagedBy::User {
+        plan.indexes = plan.tracking.indexes.values().map(indexes::dropped).collect();
+    }
+    let drop = TableDrop {
+        declared: prior.unwrap_or(spec),
+        observed: Some(observed),
+        owned: ledger.map(Owned::from),
+        force_destroy,
+    };
+    plan.warnings = table::veto_drop(database, scope, &drop).await?;
+    plan.rows = drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), ..RowCounts::default() });
+    plan.table = TableWork::Drop { steps: table::plan_drop(&drop), drop: Box::new(drop) };
+    Ok(plan)
+}
+
+fn collect<T>(results: impl Iterator<Item = Result<T, Vec<Error>>>, faults: &mut Vec<Error>) -> Vec<T> {
+    results.filter_map(|result| result.map_err(|errors| faults.extend(errors)).ok()).collect()
+}
+
+/// Finds names that are declared twice.
+fn twice<'a>(table: &TableName, names: impl Iterator<Item = (&'static str, &'a String)>, faults: &mut Vec<Error>) {
+    let mut seen = HashSet::new();
+    for (what, name) in names {
+        if !seen.insert((what, name)) {
+            faults.push(Error::new(format!("declare {what} {name} of table {table}"), "it is declared twice"));
+        }
+    }
+}
+
+/// Looks at the table, and which of the states that are remembered it is in.
+async fn know(database: &Database, scope: &Scope, spec: &TableSpec, tracked: &TrackedTable) -> Result<Known, Errors> {
+    let owned = tracked.ledger.clone().map(Owned::from);
+    let look = match (&owned, tracked.possible.first()) {
+        (Some(owned), Some(table)) => Look::Rows { table, owned, digest: !tracked.unsettled },
+        _ if tracked.unsettled && spec.managed_by == ManagedBy::System => Look::Ledger,
+        _ => Look::Table,
+    };
+    let nothing = Known { observed: None, prior: None, ledger: None, drifted: false };
+    let Some(seen) = table::read(database, scope, &spec.name, look).await? else { return Ok(nothing) };
+    if !tracked.is_known() && spec.managed_by == ManagedBy::User {
+        return Ok(nothing);
+    }
+    if !tracked.can_be(&seen.observed) {
+        return Err(table::exists(spec, &seen.observed)
+            .advice(
+                "It was not made by this target, or what was remembered of that is lost. Declare it as managed by the user \
+                 to fill it without changing it, or drop or rename it.",
+            )
+            .into());
+    }
+    let mut ledger = seen.ledger;
+    if tracked.unsettled && tracked.ledger.is_some() && ledger.is_none() && spec.managed_by == ManagedBy::System {
+        // The run that was interrupted may have made the table anew, and a ledger with it.
+        let look = table::read(database, scope, &spec.name, Look::Ledger).await?;
+        ledger = look.and_then(|seen| seen.ledger);
+    }
+    if let (Some(ledger), true) = (&mut ledger, tracked.unsettled) {
+        // What it holds is what the interrupted run left, so nothing is taken for known of it.
+        ledger.digest.clear();
+    }
+    Ok(Known {
+        prior: tracked.declared(&seen.observed),
+        drifted: ledger.is_some() && (tracked.unsettled || seen.rows_digest != tracked.rows_digest),
+        observed: Some(seen.observed),
+        ledger,
+    })
+}
+
+/// What is done about the table, and what the rest needs to know of that.
+struct Decided {
+    work: TableWork,
+    desired: TableSpec,
+    /// Whether the table is made now.
+    fresh: bool,
+}
+
+async fn decide(
+    database: &Database,
+    scope: &Scope,
+    change: TableChange,
+    warnings: &mut Vec<Warning>,
+) -> Result<Decided, Errors> {
+    let desired = change.desired.clone();
+    let decided = table::plan(&change);
+    if !decided.refusals.is_empty() {
+        return Err(decided.refusals.into());
+    }
+    warnings.extend(decided.warnings);
+    warnings.extend(change.rows.as_ref().and_then(stripped));
+    if !decided.replace.is_empty() {
+        let drop = TableDrop {
+            declared: change.prior.clone().unwrap_or_else(|| change.desired.clone()),
+            observed: change.observed.clone(),
+            owned: change.owned.clone(),
+            force_destroy: change.force_destroy,
+        };
+        warnings.extend(table::veto_drop(database, scope, &drop).await?);
+        let create = TableChange {
+            prior: None,
+            observed: None,
+            owned: None,
+            server_digest: None,
+            rows_drifted: false,
+            ..change
+        };
+        let mut steps = table::plan_drop(&drop);
+        steps.extend(table::plan(&create).steps);
+        let work = TableWork::Replace { drop: Box::new(drop), create: Box::new(create), steps };
+        return Ok(Decided { work, desired, fresh: true });
+    }
+    let fresh = change.observed.is_none() && desired.managed_by == ManagedBy::System;
+    if decided.steps.is_empty() && change.observed.is_some() {
+        return Ok(Decided { work: TableWork::Keep, desired, fresh });
+    }
+    warnings.extend(table::veto(database, scope, &change).await?);
+    let work = TableWork::Change { change: Box::new(change), steps: decided.steps };
+    Ok(Decided { work, desired, fresh })
+}
+
+fn stripped(rows: &Declared) -> Option<Warning> {
+    let named = rows.nul_stripped();
+    (!named.is_empty()).then(|| Warning {
+        summary: "NUL characters are left out",
+        detail: format!(
+            "Postgres cannot keep the character NUL in text. It is left out of declared rows, the first of them: {}.",
+            named.join(", ").replace("line ", "row ")
+        ),
+    })
+}
+
+/// How many rows are written.
+async fn count(database: &Database, scope: &Scope, decided: &Decided) -> Result<Option<RowCounts>, Errors> {
+    let (change, fresh) = match &decided.work {
+        TableWork::Change { change, .. } => (change, change.observed.is_none()),
+        TableWork::Replace { create, .. } => (create, true),
+        TableWork::Keep | TableWork::Drop { .. } => return Ok(None),
+    };
+    let writes_rows = change.rows.as_ref().is_some_and(|rows| rows.count() > 0) || change.owned.is_some();
+    if !writes_rows {
+        return Ok(None);
+    }
+    let declared = change.rows.as_ref().map_or(0, Declared::count);
+    if fresh || change.owned.is_none() {
+        return Ok(Some(RowCounts {
+            deleted: 0,
+            inserted: Some(declared).filter(|_| fresh),
+            updated: Some(0).filter(|_| fresh),
+        }));
+    }
+    let mut session = database.connect(scope).await?;
+    let transaction = session.begin().await?;
+    let rows = RowChange {
+        table: &change.desired,
+        owned: change.owned.as_ref(),
+        declared: change.rows.as_ref(),
+        force: change.force_destroy,
+        server_digest: None,
+    };
+    let counts = rows::counts(&transaction, &rows).await.map_err(|error| scope.explain(error))?;
+    Ok(counts.filter(|counts| *counts != RowCounts { deleted: 0, inserted: Some(0), updated: Some(0) }))
+}
