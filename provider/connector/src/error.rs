@@ -164,7 +164,7 @@ impl Error {
 
     /// Passes everything that the server said through a function that takes secrets out.
     #[must_use]
-    pub fn map_texts(mut self, clean: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn map_texts(mut self, clean: impl Fn(&str) -> String) -> Self {
         self.0.message = clean(&self.0.message);
         if let Some(server) = &mut self.0.server {
             server.message = clean(&server.message);
@@ -177,7 +177,7 @@ impl Error {
 
     /// Leaves out DETAIL, where it would show data.
     #[must_use]
-    pub fn without_detail(mut self) -> Self {
+    pub(crate) fn without_detail(mut self) -> Self {
         if let Some(server) = &mut self.0.server {
             server.detail = None;
         }
@@ -196,6 +196,24 @@ impl Error {
     pub fn blame(mut self, blame: Blame) -> Self {
         self.0.blame = Some(blame);
         self
+    }
+
+    /// Adds what to do next, where that is known.
+    #[must_use]
+    pub(crate) fn advice_if(self, advice: Option<impl Into<String>>) -> Self {
+        match advice {
+            Some(advice) => self.advice(advice),
+            None => self,
+        }
+    }
+
+    /// Adds what part of the declaration is to blame, where that is known.
+    #[must_use]
+    pub(crate) fn blame_if(self, blame: Option<Blame>) -> Self {
+        match blame {
+            Some(blame) => self.blame(blame),
+            None => self,
+        }
     }
 
     /// Says that no connection could be made at all.

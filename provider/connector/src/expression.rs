@@ -3,7 +3,7 @@
 //! **Invariant:** what has no fault here is one expression, so it cannot become another clause or statement of the text
 //! that it is put into.
 
-use crate::sql_text::{Kind, Lexeme, lex};
+use crate::sql_text::{Kind, Lexeme, lex, significant};
 
 /// The functions of every server that are not volatile and that people use in defaults, and key words that look like
 /// functions.
@@ -60,6 +60,18 @@ pub(crate) fn is_null(text: &str) -> bool {
     text.trim().eq_ignore_ascii_case("null")
 }
 
+/// Whether it is a literal, perhaps cast, and so always the same value.
+pub(crate) fn is_constant(text: &str) -> bool {
+    let lexemes = significant(text);
+    let (value, cast) = match lexemes.as_slice() {
+        [sign, value, cast @ ..] if matches!(sign.text, "-" | "+") => (value, cast),
+        [value, cast @ ..] => (value, cast),
+        [] => return false,
+    };
+    let literal = matches!(value.kind, Kind::Text | Kind::Number) || value.is("true") || value.is("false");
+    literal && (cast.is_empty() || cast[0].text.starts_with(':'))
+}
+
 /// Whether its value may differ from row to row, so that a new column with this default makes the server write the
 /// whole table. What is neither a constant nor a known function of every server counts as such.
 pub(crate) fn may_be_volatile(text: &str) -> bool {
@@ -75,10 +87,6 @@ pub(crate) fn may_be_volatile(text: &str) -> bool {
             _ => false,
         }
     })
-}
-
-fn significant(text: &str) -> Vec<Lexeme<'_>> {
-    lex(text).into_iter().filter(|lexeme| !lexeme.is_blank()).collect()
 }
 
 /// `'x'`, `-1`, `true`, `f(…)`, `a.f(…)`, `array[…]`, `date 'x'`, and casts of these with `::`.

@@ -6,9 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The longest name that Postgres keeps, in bytes; it cuts longer ones with only a notice.
-pub const MAX_NAME_BYTES: usize = 63;
+pub(crate) const MAX_NAME_BYTES: usize = 63;
 
 /// The schema of the ledgers that rows files keep.
 pub const LEDGER_SCHEMA: &str = "terraform_pg";
@@ -42,7 +43,7 @@ pub fn quote_literal(text: &str) -> String {
 }
 
 /// A comma-separated list of names.
-pub fn quote_idents<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn quote_idents<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     names.into_iter().map(|n| quote_ident(n.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
@@ -57,6 +58,14 @@ pub fn name_fault(name: &str) -> Option<String> {
     } else {
         None
     }
+}
+
+/// A number that stands for a text where the text itself would be too long: the first bytes of its SHA-256.
+pub(crate) fn short_hash(text: &str) -> u64 {
+    let digest = Sha256::digest(text);
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(first)
 }
 
 /// A table's schema and name. Its text form is `schema.table`, quoted where SQL needs it.
@@ -75,14 +84,14 @@ impl TableName {
     }
 
     /// The name of another object in the same schema, quoted for SQL.
-    pub fn sibling(&self, name: &str) -> String {
+    pub(crate) fn sibling(&self, name: &str) -> String {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(name))
     }
 }
 
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+        f.write_str(&self.sibling(&self.name))
     }
 }
 

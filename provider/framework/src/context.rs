@@ -43,7 +43,7 @@ pub struct Context<D> {
 
 impl<D> Context<D> {
     /// The surroundings of an operation that starts now.
-    pub fn new(provider: Configured<D>, cancel: CancellationToken, deadline: Option<Instant>) -> Self {
+    pub(crate) fn new(provider: Configured<D>, cancel: CancellationToken, deadline: Option<Instant>) -> Self {
         Self { provider, cancel, deadline, warnings: Mutex::default() }
     }
 
@@ -53,7 +53,7 @@ impl<D> Context<D> {
     }
 
     /// Takes the warnings out, for the response.
-    pub fn take_warnings(&self) -> Diagnostics {
+    pub(crate) fn take_warnings(&self) -> Diagnostics {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

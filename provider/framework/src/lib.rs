@@ -24,6 +24,7 @@ mod plan_steps;
 mod checks;
 mod wire;
 mod secrets;
+mod connection;
 pub mod server;
 mod log;
 pub mod serve;

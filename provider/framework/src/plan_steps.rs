@@ -91,7 +91,7 @@ fn planned_attribute(attribute: &Attribute, prior: &Value, config: &Value) -> Va
 /// The prior value when it means the same as the new one, else the new one.
 fn prior_if_same(attribute: &Attribute, prior: &Value, new: Value) -> Value {
     let same = match attribute.same {
-        Some(same) => !prior.is_null() && !prior.is_unknown() && new.is_wholly_known() && same(prior, &new),
+        Some(same) => prior.is_given() && new.is_wholly_known() && same(prior, &new),
         None => false,
     };
     if same || equal(&attribute.ty(), prior, &new) { prior.clone() } else { new }
@@ -139,24 +139,32 @@ fn could_be(attributes: &[Attribute], prior: &Value, config: &Value) -> bool {
 }
 
 /// The configuration with the schema's defaults filled in.
-pub(crate) fn with_defaults(attributes: &[Attribute], config: &Value) -> Value {
-    let Some(config) = config.as_map() else { return config.clone() };
-    let filled = attributes.iter().map(|attribute| {
-        let value = member(config, attribute.name);
-        let value = match (&attribute.kind, value) {
-            (_, value) if value.is_null() => default_value(attribute).unwrap_or_else(|| value.clone()),
-            (Kind::Nested(Nesting::Single, attributes), value) => with_defaults(attributes, value),
-            (Kind::Nested(_, attributes), Value::Map(items)) => {
-                Value::Map(items.iter().map(|(key, item)| (key.clone(), with_defaults(attributes, item))).collect())
-            }
-            (Kind::Nested(_, attributes), Value::List(items)) => {
-                Value::List(items.iter().map(|item| with_defaults(attributes, item)).collect())
-            }
-            _ => value.clone(),
-        };
-        (attribute.name.to_owned(), value)
-    });
-    Value::Map(filled.collect())
+pub(crate) fn with_defaults(attributes: &[Attribute], config: Value) -> Value {
+    each_attribute(attributes, config, |attribute, value| match &attribute.kind {
+        _ if value.is_null() => default_value(attribute).unwrap_or(value),
+        Kind::Nested(nesting, inner) => each_object(*nesting, value, |item| with_defaults(inner, item)),
+        Kind::Plain(_) => value,
+    })
+}
+
+/// An object with the value of each attribute replaced; what is no object stays what it is.
+pub(crate) fn each_attribute(attributes: &[Attribute], value: Value, of: impl Fn(&Attribute, Value) -> Value) -> Value {
+    let Value::Map(mut items) = value else { return value };
+    let replaced = |attribute: &Attribute| {
+        let value = items.remove(attribute.name).unwrap_or_default();
+        (attribute.name.to_owned(), of(attribute, value))
+    };
+    Value::Map(attributes.iter().map(replaced).collect())
+}
+
+/// The value of a nested attribute with each object in it replaced.
+pub(crate) fn each_object(nesting: Nesting, value: Value, of: impl Fn(Value) -> Value) -> Value {
+    match (nesting, value) {
+        (Nesting::Single, value) => of(value),
+        (_, Value::Map(items)) => Value::Map(items.into_iter().map(|(key, item)| (key, of(item))).collect()),
+        (_, Value::List(items)) => Value::List(items.into_iter().map(of).collect()),
+        (_, value) => value,
+    }
 }
 
 /// The object with null for each attribute that it does not name.
@@ -174,26 +182,11 @@ pub(crate) fn with_all_attributes(attributes: &[Attribute], value: Value) -> Val
 
 /// The value with null for its write-only attributes.
 pub(crate) fn without_write_only(attributes: &[Attribute], value: Value) -> Value {
-    let Value::Map(mut items) = value else { return value };
-    for attribute in attributes {
-        let Some(item) = items.get_mut(attribute.name) else { continue };
-        match &attribute.kind {
-            _ if attribute.write_only => *item = Value::Null,
-            Kind::Plain(_) => {}
-            Kind::Nested(nesting, attributes) => {
-                *item = match (nesting, std::mem::take(item)) {
-                    (Nesting::Map, Value::Map(items)) => Value::Map(
-                        items.into_iter().map(|(key, item)| (key, without_write_only(attributes, item))).collect(),
-                    ),
-                    (_, Value::List(items)) => {
-                        Value::List(items.into_iter().map(|item| without_write_only(attributes, item)).collect())
-                    }
-                    (_, item) => without_write_only(attributes, item),
-                };
-            }
-        }
-    }
-    Value::Map(items)
+    each_attribute(attributes, value, |attribute, value| match &attribute.kind {
+        _ if attribute.write_only => Value::Null,
+        Kind::Nested(nesting, inner) => each_object(*nesting, value, |item| without_write_only(inner, item)),
+        Kind::Plain(_) => value,
+    })
 }
 
 /// A new state with the values that mean the same as those of the state before put back, so that another spelling is
@@ -207,8 +200,7 @@ pub(crate) fn with_kept_spelling(attributes: &[Attribute], before: &Value, after
     for attribute in attributes {
         let old = member(before, attribute.name);
         if let Some(new) = after.get_mut(attribute.name)
-            && !old.is_null()
-            && !old.is_unknown()
+            && old.is_given()
         {
             *new = kept_spelling(attribute, old, std::mem::take(new));
         }

@@ -219,6 +219,6 @@ impl Schema {
 }
 
 /// The object type of these attributes.
-pub fn object_type(attributes: &[Attribute]) -> Type {
+pub(crate) fn object_type(attributes: &[Attribute]) -> Type {
     Type::Object(attributes.iter().map(|a| (a.name.to_owned(), a.ty())).collect())
 }

@@ -65,12 +65,6 @@ pub struct Bounds {
     pub length_max: Option<u64>,
 }
 
-/// Whether two values of one type are the same, whatever the order of the elements of their sets.
-pub fn equal(a: &Value, b: &Value, ty: &Type) -> bool {
-    // Unordered comparison copies both, so the ordered one goes first.
-    a == b || canonical(a.clone(), ty) == canonical(b.clone(), ty)
-}
-
 /// The value with the elements of every set in one order, each known element once.
 pub(crate) fn canonical(value: Value, ty: &Type) -> Value {
     let each = |items: Vec<Value>, ty: &Type| items.into_iter().map(|item| canonical(item, ty)).collect::<Vec<_>>();
@@ -135,6 +129,11 @@ impl Value {
             Self::Dynamic(typed) => typed.value.is_unknown(),
             _ => false,
         }
+    }
+
+    /// Whether there is a value, and this value itself is known.
+    pub fn is_given(&self) -> bool {
+        !self.is_null() && !self.is_unknown()
     }
 
     /// Whether neither this value nor anything inside it is unknown.
@@ -257,6 +256,10 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn equal(a: &Value, b: &Value, ty: &Type) -> bool {
+        canonical(a.clone(), ty) == canonical(b.clone(), ty)
+    }
 
     /// Puts a set into a value.
     type Wrap<'a> = &'a dyn Fn(&Value) -> Value;

@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 use tfplugin::codec::{json, msgpack};
 use tfplugin::number::Number;
+use tfplugin::testing::surfaces::equal;
 use tfplugin::types::Type;
-use tfplugin::value::{Bounds, Refinement, Typed, Value, equal};
+use tfplugin::value::{Bounds, Refinement, Typed, Value};
 use unicode_normalization::UnicodeNormalization;
 
 /// Whether a value may hold what JSON cannot say: unknowns and infinities.

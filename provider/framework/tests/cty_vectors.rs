@@ -6,8 +6,8 @@
 
 use serde_json::Value as Json;
 use tfplugin::codec::{json, msgpack};
+use tfplugin::testing::surfaces::equal;
 use tfplugin::types::Type;
-use tfplugin::value::equal;
 
 /// The one vector that we write differently: a fraction that is no exact float goes as decimal text, which the CLI
 /// reads as an equal number.

@@ -4,11 +4,8 @@
 
 use std::fmt::Write as _;
 
-use pg_connector::table::Warning;
-use pg_connector::{Blame, Database, Error, Scope};
-use tfplugin::{Configured, Context, Diagnostic, Diagnostics, Path};
-
-use crate::provider_block::Data;
+use pg_connector::{Blame, Error, Scope, Warning};
+use tfplugin::{Context, Diagnostic, Diagnostics, Path};
 
 /// The message for a failed operation: what was tried, what the server said, what to do next, and the attribute.
 pub fn error(error: &Error, path: &dyn Fn(&Blame) -> Path) -> Diagnostic {
@@ -48,43 +45,28 @@ pub fn errors<'a>(errors: impl IntoIterator<Item = &'a Error>, path: &dyn Fn(&Bl
     Diagnostics(errors.into_iter().map(|e| error(e, path)).collect())
 }
 
-/// The message for something that the user should know.
-pub fn warning(warning: &Warning) -> Diagnostic {
-    Diagnostic::warning(warning.summary, warning.detail.clone())
+/// The attribute that is to blame, where attributes are all that can be.
+pub fn attribute(blame: &Blame) -> Path {
+    match blame {
+        Blame::Attribute(name) => Path::root(name),
+        _ => Path::default(),
+    }
+}
+
+/// The messages for what the user should know.
+pub fn warnings(warnings: &[Warning]) -> Diagnostics {
+    let each = |warning: &Warning| Diagnostic::warning(warning.summary, warning.detail.clone());
+    Diagnostics(warnings.iter().map(each).collect())
+}
+
+/// Adds what the user should know to the response.
+pub fn warn<D>(context: &Context<D>, warnings: &[Warning]) {
+    self::warnings(warnings).0.into_iter().for_each(|warning| context.warn(warning));
 }
 
 /// The limits of the running operation, as the connector takes them.
-pub fn scope(context: &Context<Data>) -> Scope {
+pub fn scope<D>(context: &Context<D>) -> Scope {
     Scope::until(context.cancel.clone(), context.deadline)
-}
-
-/// The configured database; an error where the provider's configuration is not known.
-pub fn database(context: &Context<Data>) -> Result<&Database, Diagnostics> {
-    match &context.provider {
-        Configured::Known(data) => Ok(&data.database),
-        Configured::Unknown(names) => Err(Diagnostic::error(
-            "The provider's configuration is not known yet",
-            format!(
-                "The database is needed now, but these attributes of the provider block are only known after apply: {}. \
-                 Apply the resources that they come from first, for example with -target.",
-                names.join(", ")
-            ),
-        )
-        .into()),
-        Configured::Not => Err(Diagnostic::error(
-            "The provider is not configured",
-            "The database was needed before the provider was configured. This is a bug in the provider; please report it.",
-        )
-        .into()),
-    }
-}
-
-/// The database where it is known; `None` in a plan whose provider configuration is still unknown.
-pub fn known_database(context: &Context<Data>) -> Option<&Data> {
-    match &context.provider {
-        Configured::Known(data) => Some(data),
-        _ => None,
-    }
 }
 
 fn sentence(text: &str) -> String {
@@ -115,10 +97,7 @@ mod tests {
             .statement("create table public.t ()")
             .advice("import it")
             .blame(Blame::Attribute("table_name"));
-        let diagnostic = error(&failure, &|blame| match blame {
-            Blame::Attribute(name) => Path::root(name),
-            _ => Path::default(),
-        });
+        let diagnostic = error(&failure, &attribute);
         assert_eq!(diagnostic.summary, "Cannot create table public.t");
         assert_eq!(
             diagnostic.detail,

@@ -2,8 +2,10 @@
 
 #![expect(unreachable_pub, reason = "in a binary pub only says that other modules use the item")]
 
-mod provider_block;
 mod diagnostics;
+mod provider_block;
+mod attributes;
+mod steps;
 mod functions;
 mod data_sources;
 mod resources;

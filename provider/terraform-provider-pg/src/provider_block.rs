@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pg_connector::Database;
 use pg_connector::rows::Files;
 use pg_connector::settings::duration::parse_duration;
 use pg_connector::settings::{Explicit, Secret, Settings};
-use pg_connector::{Blame, Database};
-use tfplugin::{Attribute, Diagnostic, Diagnostics, Mode, Path, Schema, Type, Value};
+use tfplugin::{Attribute, Configured, Context, Diagnostic, Diagnostics, Mode, Path, Schema, Type, Value};
 
 use crate::diagnostics;
 
@@ -28,6 +28,23 @@ pub struct Data {
     pub create_vector_extension: bool,
     /// The files of rows that were read already.
     pub files: Arc<Files>,
+}
+
+/// The provider's data where it is known; `None` in a plan whose provider configuration is still unknown.
+pub fn known(context: &Context<Data>) -> Option<&Data> {
+    match &context.provider {
+        Configured::Known(data) => Some(data),
+        Configured::Unknown(_) | Configured::Not => None,
+    }
+}
+
+/// The provider's data for what the framework only asks for once it is known: anything but a plan.
+pub fn data(context: &Context<Data>) -> Result<&Data, Diagnostics> {
+    known(context).ok_or_else(|| {
+        let detail =
+            "The database was needed before the provider was configured. This is a bug in the provider; please report it.";
+        Diagnostic::error("The provider is not configured", detail).into()
+    })
 }
 
 /// The schema of the provider block.
@@ -136,7 +153,7 @@ pub fn schema() -> Schema {
 
 /// Checks across attributes.
 pub fn validate(config: &Value, diagnostics: &mut Diagnostics) {
-    let given = |name| !config.get(name).is_null() && !config.get(name).is_unknown();
+    let given = |name| config.get(name).is_given();
     if given("password") && given("password_command") {
         diagnostics.push(
             Diagnostic::error(
@@ -155,20 +172,14 @@ pub fn configure(config: &Value) -> Result<Data, Diagnostics> {
 
 fn configure_with(config: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Result<Data, Diagnostics> {
     let explicit = explicit(config)?;
-    let settings = Settings::resolve(&explicit, environment).map_err(|errors| diagnostics::errors(&errors, &path))?;
+    let settings = Settings::resolve(&explicit, environment)
+        .map_err(|errors| diagnostics::errors(&errors, &diagnostics::attribute))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let database = Database::new(settings).map_err(|error| diagnostics::errors([&error], &path))?;
+    let database = Database::new(settings).map_err(|error| diagnostics::errors([&error], &diagnostics::attribute))?;
     let create_vector_extension = config.get("create_vector_extension").as_bool().unwrap_or(true);
     Ok(Data { database, create_vector_extension, files: Arc::default() })
-}
-
-fn path(blame: &Blame) -> Path {
-    match blame {
-        Blame::Attribute(name) => Path::root(name),
-        _ => Path::default(),
-    }
 }
 
 fn explicit(config: &Value) -> Result<Explicit, Diagnostics> {

@@ -7,7 +7,7 @@ use super::spec::{Attachment, Text, blamed};
 use crate::database::{Notice, remarks};
 use crate::error::Error;
 use crate::sql_text::{Location, Statement, excerpt, scrub};
-use crate::table::Warning;
+use crate::warning::Warning;
 
 /// What is being run, for messages.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +36,8 @@ impl Failure<'_> {
         let error =
             error.doing_instead(doing).map_texts(|text| scrub(text, self.sql)).statement(excerpt(statement.text, at));
         let error = blamed(error, self.text, self.sql);
-        match self.advice(&error, statement) {
-            Some(advice) => error.advice(advice),
-            None => error,
-        }
+        let advice = self.advice(&error, statement);
+        error.advice_if(advice)
     }
 
     fn advice(&self, error: &Error, statement: &Statement<'_>) -> Option<&'static str> {

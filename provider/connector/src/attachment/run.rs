@@ -11,7 +11,7 @@ use crate::database::{Database, Question, Retries, Scope, Session, TableLock, is
 use crate::error::{Blame, Error};
 use crate::name::TableName;
 use crate::sql_text::{Statement, split};
-use crate::table::Warning;
+use crate::warning::Warning;
 
 /// A failed setup, change or teardown, and how far it got.
 #[derive(Debug)]
@@ -170,8 +170,8 @@ async fn in_transaction(database: &Database, scope: &Scope, work: Work<'_>) -> R
     let mut warnings = loop {
         session.take_notices();
         match attempt(&mut session, &lock, work).await {
-            Err(error) if is_transient(&error) && retries.again(&error).await => {}
-            result => break result.map_err(|error| scope.explain(error))?,
+            Ok(warnings) => break warnings,
+            Err(error) => retries.after(error).await?,
         }
     };
     warnings.extend(notices(attachment, &session.take_notices()));

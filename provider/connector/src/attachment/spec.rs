@@ -5,7 +5,7 @@
 use super::transactions::{Misfit, misfit};
 use crate::error::{Blame, Error};
 use crate::name::TableName;
-use crate::sql_text::{Kind, Location, Statement, excerpt, has_secrets, lex, split};
+use crate::sql_text::{Kind, Location, Statement, excerpt, has_secrets, significant, split};
 
 /// SQL that belongs to a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,9 +181,7 @@ const COPIES: (&str, &str) = (
 
 /// Whether a statement begins with `copy` and names the client's input, wherever the text's literals end.
 fn copies_from_client(sql: &str) -> bool {
-    let lexemes = lex(sql);
-    let significant: Vec<_> = lexemes.iter().filter(|l| !l.is_blank()).collect();
-    significant.split(|l| l.kind == Kind::Semicolon).any(|statement| {
+    significant(sql).split(|l| l.kind == Kind::Semicolon).any(|statement| {
         statement.first().is_some_and(|first| first.is("copy")) && statement.iter().any(|l| l.is("stdin"))
     })
 }

@@ -8,10 +8,10 @@ mod read;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pg_type::{PgType, same_type};
+use crate::pg_type::{PgType, is_pgvector_name, same_type};
 use crate::sql_text::{Kind, Lexeme, lex};
 
-use crate::rows::pinned;
+use crate::pinned;
 
 pub use absent::{Wanted, absent};
 pub use read::read;
@@ -23,7 +23,7 @@ pub(crate) fn printing() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// What the names of the checks begin with that an online `set not null` makes for a while.
-pub const NOT_NULL_CHECK: &str = "terraform_pg_not_null_";
+pub(crate) const NOT_NULL_CHECK: &str = "terraform_pg_not_null_";
 
 /// What a name in `pg_class` stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl RelationKind {
     }
 
     /// Whether it can be a target.
-    pub fn is_table(self) -> bool {
+    pub(crate) fn is_table(self) -> bool {
         matches!(self, Self::Table | Self::PartitionedTable)
     }
 }
@@ -141,17 +141,17 @@ impl ObservedColumn {
 
 impl DependentIndex {
     /// The operator classes of pgvector that it names, each with the type that it is for.
-    pub fn vector_types(&self) -> Vec<&str> {
+    pub(crate) fn vector_types(&self) -> Vec<&str> {
         lex(&self.definition)
             .iter()
             .filter(|lexeme| lexeme.kind == Kind::Word && lexeme.text.ends_with("_ops"))
             .filter_map(|lexeme| lexeme.text.split('_').next())
-            .filter(|name| matches!(*name, "vector" | "halfvec" | "sparsevec"))
+            .filter(|name| is_pgvector_name(name))
             .collect()
     }
 
     /// Whether its key is the column itself and not an expression.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         let lexemes = lex(&self.definition);
         let mut after = lexemes.iter().skip_while(|lexeme| lexeme.kind != Kind::Open).skip(1).filter(|l| !l.is_blank());
         after.next().is_some_and(|lexeme| lexeme.kind != Kind::Open)
@@ -159,20 +159,20 @@ impl DependentIndex {
     }
 
     /// Whether its key is a part of vectors of that type, and of that type itself.
-    pub fn is_part_of(&self, type_name: &str) -> bool {
+    pub(crate) fn is_part_of(&self, type_name: &str) -> bool {
         let is_part =
             lex(&self.definition).iter().any(|lexeme| lexeme.kind == Kind::Word && lexeme.text == "subvector");
         is_part && self.vector_types() == [type_name] && self.casts_to(type_name)
     }
 
     /// Whether its key is cast to that type of pgvector.
-    pub fn casts_to(&self, type_name: &str) -> bool {
+    pub(crate) fn casts_to(&self, type_name: &str) -> bool {
         let words = lex(&self.definition);
         words.iter().enumerate().any(|(at, lexeme)| lexeme.text == type_name && is_cast(&words[..at]))
     }
 
     /// The access method.
-    pub fn method(&self) -> Option<&str> {
+    pub(crate) fn method(&self) -> Option<&str> {
         let words = lex(&self.definition);
         let mut after =
             words.iter().skip_while(|lexeme| !lexeme.is("using")).skip(1).filter(|lexeme| !lexeme.is_blank());
@@ -180,14 +180,13 @@ impl DependentIndex {
     }
 
     /// The definition with the operator classes and casts of another of pgvector's types.
-    pub fn definition_for(&self, type_name: &str) -> String {
-        let of_pgvector = |prefix: &str| matches!(prefix, "vector" | "halfvec" | "sparsevec");
+    pub(crate) fn definition_for(&self, type_name: &str) -> String {
         let words = lex(&self.definition);
         let text = words.iter().enumerate().map(|(at, lexeme)| match lexeme.text.split_once('_') {
-            Some((prefix, rest)) if lexeme.kind == Kind::Word && rest.ends_with("_ops") && of_pgvector(prefix) => {
+            Some((prefix, rest)) if lexeme.kind == Kind::Word && rest.ends_with("_ops") && is_pgvector_name(prefix) => {
                 format!("{type_name}_{rest}")
             }
-            None if of_pgvector(lexeme.text) && is_cast(&words[..at]) => type_name.to_owned(),
+            None if is_pgvector_name(lexeme.text) && is_cast(&words[..at]) => type_name.to_owned(),
             _ => lexeme.text.to_owned(),
         });
         text.collect()

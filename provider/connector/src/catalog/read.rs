@@ -12,7 +12,7 @@ use tokio_postgres::{GenericClient, Row};
 
 use super::{DependentIndex, NOT_NULL_CHECK, NotNullCheck, ObservedColumn, ObservedTable, RelationKind};
 use crate::name::TableName;
-use crate::rows::pinned;
+use crate::pinned;
 use crate::sql_text::{Kind, lex};
 
 /// The relations that are wanted, as `w`.

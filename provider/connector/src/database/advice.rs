@@ -19,10 +19,8 @@ pub(super) fn on_connect(error: Error, settings: &Settings, host: &Host, had_pas
     if error.advised().is_some() {
         return error;
     }
-    match connect_advice(&error, settings, host, had_password) {
-        Some(advice) => error.advice(advice),
-        None => error,
-    }
+    let advice = connect_advice(&error, settings, host, had_password);
+    error.advice_if(advice)
 }
 
 /// Adds advice to a statement that ran into `lock_timeout` or `statement_timeout`, or that could not write at all.

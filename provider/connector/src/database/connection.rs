@@ -167,7 +167,7 @@ impl Connection {
     pub(super) async fn close(self) {
         let Self { client, canceller, mut task, .. } = self;
         if !client.is_closed() {
-            let _ = tokio::time::timeout(CLEAR_UP, canceller.cancel()).await;
+            canceller.cancel().await;
         }
         drop(client);
         if tokio::time::timeout(CLEAR_UP, &mut task).await.is_err() {

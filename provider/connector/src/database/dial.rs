@@ -226,11 +226,7 @@ fn several(doing: &str, mut failures: Vec<Error>) -> Error {
             for failure in &failures {
                 let _ = write!(message, "\n  {failure}");
             }
-            let error = Error::new(doing, message);
-            match failures.iter().find_map(Error::advised) {
-                Some(advice) => error.advice(advice),
-                None => error,
-            }
+            Error::new(doing, message).advice_if(failures.iter().find_map(Error::advised))
         }
     }
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -17,7 +16,7 @@ use super::retry::Backoff;
 use super::scope::Scope;
 use super::session::Session;
 use crate::error::Error;
-use crate::name::TableName;
+use crate::name::{TableName, short_hash};
 
 /// Keeps every other statement of ours on that table waiting, in this process and in others.
 #[derive(Debug)]
@@ -105,16 +104,8 @@ fn doing(table: &TableName) -> String {
 
 /// The advisory lock's key: the same in every process and database.
 fn key(table: &TableName) -> i64 {
-    let mut digest = Sha256::new();
-    for part in ["terraform-provider-pg", &table.schema, &table.name] {
-        // No name holds a NUL, so the parts cannot run into each other.
-        digest.update(part);
-        digest.update([0]);
-    }
-    let digest = digest.finalize();
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&digest[..8]);
-    i64::from_be_bytes(bytes)
+    // No name holds a NUL, so the parts cannot run into each other.
+    short_hash(&format!("terraform-provider-pg\0{}\0{}\0", table.schema, table.name)).cast_signed()
 }
 
 /// How long the lock is held once it is granted.

@@ -1,11 +1,11 @@
 //! Connections: a bounded lazy pool, cancelling, and one lock per table.
 //!
-//! An operation asks for what it needs in one go: [`Database::ask`] for what the catalogue tells, in one look with all who
-//! ask at the same time, [`Database::connect`] to look otherwise, [`Database::lock_table`] to change a
-//! table in transactions, [`Database::lock_table_outside_transactions`] for statements that refuse to run in one.
+//! An operation asks for what it needs in one go: `Database::ask` for what the catalogue tells, in one look with all who
+//! ask at the same time, [`Database::connect`] to look otherwise, [`Database::lock_table`] to change a table in
+//! transactions, [`Database::lock_table_outside_transactions`] for statements that refuse to run in one.
 //!
-//! **Invariant:** whoever holds a connection never waits for a table's mutex or for an answer, and whoever needs two connections takes
-//! both at once. So operations queue but never wait in a circle, also with a single connection.
+//! **Invariant:** whoever holds a connection never waits for a table's mutex or for an answer, and whoever needs two
+//! connections takes both at once. So operations queue but never wait in a circle, also with a single connection.
 //!
 //! **Behind PgBouncer** in transaction mode, settings and session locks do not outlive a transaction: statements that
 //! matter run in [`Session::begin_locked`], which sets and locks inside its own transaction. Prefer `query_typed` and

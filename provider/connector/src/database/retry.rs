@@ -37,9 +37,19 @@ impl<'a> Retries<'a> {
         Self { scope, left: ATTEMPTS - 1, backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2)) }
     }
 
-    /// After an attempt that failed with a transient error: pauses and says whether to try again. A lock that others hold
-    /// is asked for as long as the operation may go on: letting them pass in between is no failure.
+    /// After an attempt that failed: pauses and returns to try again, or returns the error that stands.
+    pub async fn after(&mut self, error: Error) -> Result<(), Error> {
+        if self.again(&error).await { Ok(()) } else { Err(self.scope.explain(error)) }
+    }
+
+    /// After an attempt that failed: whether to try again, which is said after a pause.
     pub async fn again(&mut self, error: &Error) -> bool {
+        is_transient(error) && self.pause(error).await
+    }
+
+    /// The same for a reason that passes only as who calls knows. A lock that others hold is asked for as long as the
+    /// operation may go on: letting them pass in between is no failure.
+    pub(crate) async fn pause(&mut self, error: &Error) -> bool {
         let waits_for_lock = error.sqlstate() == Some("55P03") && self.scope.deadline.is_some();
         if self.left == 0 && !waits_for_lock {
             return false;
@@ -100,16 +110,23 @@ mod tests {
     async fn nothing_is_tried_for_ever() {
         let scope = Scope::default();
         let mut retries = Retries { left: 2, ..Retries::new(&scope) };
-        assert!(retries.again(&failure("no")).await);
-        assert!(retries.again(&failure("no")).await);
-        assert!(!retries.again(&failure("no")).await);
+        assert!(retries.pause(&failure("no")).await);
+        assert!(retries.pause(&failure("no")).await);
+        assert!(!retries.pause(&failure("no")).await);
     }
 
     #[tokio::test]
     async fn a_stopped_operation_is_not_tried_again() {
         let scope = Scope::default();
         scope.cancel.cancel();
+        assert!(!Retries::new(&scope).pause(&failure("no")).await);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_pass_is_not_tried_again() {
+        let scope = Scope::default();
         assert!(!Retries::new(&scope).again(&failure("no")).await);
+        assert!(Retries::new(&scope).after(failure("no")).await.is_err());
     }
 
     #[test]

@@ -28,8 +28,6 @@ pub struct Session {
     lent: Option<Lent>,
     scope: Scope,
     watchdog: Watchdog,
-    lock_timeout: Option<Duration>,
-    statement_timeout: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -72,10 +70,9 @@ pub struct Notice {
 impl Session {
     pub(super) fn new(connection: Connection, scope: Scope, pool: Arc<Pool>, permit: OwnedSemaphorePermit) -> Self {
         let watchdog = Watchdog::new(scope.clone(), connection.canceller());
-        let (lock_timeout, statement_timeout) = (pool.settings().lock_timeout, pool.settings().statement_timeout);
         let lent =
             Lent { connection, pool, permit, in_transaction: false, spoilt: false, unchanged: false, keeps: None };
-        Self { lent: Some(lent), scope, watchdog, lock_timeout, statement_timeout }
+        Self { lent: Some(lent), scope, watchdog }
     }
 
     /// Starts a transaction with the configured timeouts, also where a pooler forgets session settings. Dropping it
@@ -125,14 +122,15 @@ impl Session {
             Some(configured) if !configured.is_zero() => Some(limit.map_or(configured, |limit| configured.min(limit))),
             off => limit.or(off),
         };
-        let lock_timeout = shorter(self.lock_timeout, limits.map(|limits| limits.lock));
-        let statement_timeout = shorter(self.statement_timeout, limits.map(|limits| limits.statement));
+        let settings = self.lent().pool.settings();
+        let lock_timeout = shorter(settings.lock_timeout, limits.map(|limits| limits.lock));
+        let statement_timeout = shorter(settings.statement_timeout, limits.map(|limits| limits.statement));
         format!("begin isolation level repeatable read, read only; {}", set_local(lock_timeout, statement_timeout))
     }
 
     /// Gives the connection back as it is, without clearing it up, so that it can be used again at once: for who only
     /// looked, in transactions that were rolled back, which leaves nothing behind.
-    pub fn give_back(mut self) {
+    pub(crate) fn give_back(mut self) {
         self.lent_mut().unchanged = true;
     }
 
@@ -162,7 +160,8 @@ impl Session {
     }
 
     fn set_local(&self) -> String {
-        set_local(self.lock_timeout, self.statement_timeout)
+        let settings = self.lent().pool.settings();
+        set_local(settings.lock_timeout, settings.statement_timeout)
     }
 
     #[expect(clippy::expect_used, reason = "only drop takes it out")]

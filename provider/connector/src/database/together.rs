@@ -14,7 +14,6 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, join, join_all};
 use tokio::sync::oneshot;
 use tokio_postgres::Client;
-use tokio_util::sync::CancellationToken;
 
 use super::Database;
 use super::scope::Scope;
@@ -144,7 +143,7 @@ async fn staff<Q: Question>(database: Database, mut on_duty: OnDuty<Q>) {
         desk.queue().connected = true;
         let (questions, mut replies): (Vec<Q>, Vec<_>) =
             asked.into_iter().map(|asked| (asked.question, asked.reply)).unzip();
-        let scope = Scope::new(CancellationToken::new(), None);
+        let scope = Scope::default();
         ready.watch(&scope);
         let answers = {
             let mut looking = std::pin::pin!(look(&mut ready, &questions, Some(LIMITS)));

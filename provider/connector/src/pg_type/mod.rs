@@ -55,12 +55,12 @@ impl PgType {
     }
 
     /// Whether it is an array.
-    pub fn is_array(&self) -> bool {
+    pub(crate) fn is_array(&self) -> bool {
         self.array
     }
 
     /// What stands in the parentheses.
-    pub fn modifiers(&self) -> &[String] {
+    pub(crate) fn modifiers(&self) -> &[String] {
         &self.modifiers
     }
 
@@ -81,12 +81,12 @@ impl PgType {
 
     /// Whether it is one of pgvector's types, in whichever schema, or an array of them.
     pub fn is_pgvector(&self) -> bool {
-        !self.builtin && matches!(self.name.as_str(), "vector" | "halfvec" | "sparsevec")
+        !self.builtin && is_pgvector_name(&self.name)
     }
 
     /// The same type without modifiers.
     #[must_use]
-    pub fn unmodified(&self) -> Self {
+    pub(crate) fn unmodified(&self) -> Self {
         Self { modifiers: Vec::new(), fields: None, ..self.clone() }
     }
 
@@ -97,7 +97,7 @@ impl PgType {
     }
 
     /// Whether it is the same type. A schema that one of them leaves out is not compared.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let schemas = match (&self.schema, &other.schema) {
             (Some(a), Some(b)) => a == b,
             _ => true,
@@ -136,6 +136,11 @@ impl fmt::Display for PgType {
         f.write_str(tail)?;
         if self.array { f.write_str("[]") } else { Ok(()) }
     }
+}
+
+/// Whether it is the name of one of pgvector's types.
+pub(crate) fn is_pgvector_name(name: &str) -> bool {
+    matches!(name, "vector" | "halfvec" | "sparsevec")
 }
 
 /// Whether two spellings are the same type.

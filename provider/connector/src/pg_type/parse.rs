@@ -150,7 +150,7 @@ impl Reader<'_, '_> {
         let modifiers = if bare && !self.next_is("(") { Vec::new() } else { self.modifiers()? };
         let most = MODIFIERS.iter().find(|(name, _)| *name == internal).map_or(0, |(_, most)| *most);
         if modifiers.len() > most || modifiers.iter().any(|m| m.parse::<i64>().is_err()) {
-            return Err(self.fault(format!("{:?} does not take such modifiers", self.text)));
+            return Err(fault(format!("{:?} does not take such modifiers", self.text)));
         }
         let mut parsed =
             PgType { schema: None, name: internal.to_owned(), builtin: true, fields: None, modifiers, array: false };
@@ -178,7 +178,7 @@ impl Reader<'_, '_> {
         let internal = match bits {
             1..=24 => "float4",
             25..=53 => "float8",
-            _ => return Err(self.fault("the precision of float must be from 1 to 53 bits".to_owned())),
+            _ => return Err(fault("the precision of float must be from 1 to 53 bits".to_owned())),
         };
         self.builtin(internal, true)
     }
@@ -249,15 +249,9 @@ impl Reader<'_, '_> {
 
     fn name(&mut self) -> Result<String, TypeFault> {
         let Some((lexeme, rest)) = self.rest.split_first() else { return Err(self.shape()) };
-        let name = match lexeme.kind {
-            Kind::Word => lexeme.text.to_lowercase(),
-            Kind::QuotedName if lexeme.text.starts_with('"') => {
-                lexeme.text[1..lexeme.text.len() - 1].replace("\"\"", "\"")
-            }
-            _ => return Err(self.shape()),
-        };
-        if let Some(fault) = name_fault(&name) {
-            return Err(self.fault(fault));
+        let Some(name) = lexeme.name() else { return Err(self.shape()) };
+        if let Some(message) = name_fault(&name) {
+            return Err(fault(message));
         }
         self.rest = rest;
         Ok(name)
@@ -299,7 +293,7 @@ impl Reader<'_, '_> {
 
     fn shape(&self) -> TypeFault {
         if self.text.trim().is_empty() {
-            return self.fault("a type cannot be empty".to_owned());
+            return fault("a type cannot be empty".to_owned());
         }
         TypeFault {
             message: format!("{:?} is not the name of one type", self.text),
@@ -310,9 +304,8 @@ impl Reader<'_, '_> {
             ),
         }
     }
+}
 
-    #[expect(clippy::unused_self, reason = "reads like its sibling")]
-    fn fault(&self, message: String) -> TypeFault {
-        TypeFault { message, advice: None }
-    }
+fn fault(message: String) -> TypeFault {
+    TypeFault { message, advice: None }
 }

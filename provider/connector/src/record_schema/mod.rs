@@ -75,12 +75,6 @@ pub fn infer(
     parse(schema).and_then(|document| columns(&document, DOING, primary_key, overrides)).map_err(advise)
 }
 
-/// The names of a record schema's properties, in its order.
-pub fn property_names(schema: &str) -> Result<Vec<String>, Vec<Error>> {
-    let document = parse(schema).map_err(advise)?;
-    Ok(record(&document, DOING).map_err(advise)?.properties.keys().cloned().collect())
-}
-
 /// Infers the columns from a schema. All faults are reported.
 pub(crate) fn columns(
     document: &Value,

@@ -15,7 +15,6 @@ pub mod ledger;
 mod live;
 pub(crate) mod number;
 mod pass;
-pub(crate) mod pinned;
 mod place;
 mod preview;
 mod reconcile;
@@ -32,6 +31,7 @@ use std::collections::HashMap;
 
 use crate::error::{Error, RowLabel};
 use crate::name::TableName;
+pub(crate) use crate::pinned;
 use crate::spec::TableSpec;
 use crate::step::Step;
 

@@ -191,10 +191,7 @@ impl Found<'_> {
 
     fn fault(&mut self, origin: &Origin, message: impl Into<String>, advice: &str) {
         let error = Error::new(DOING, format!("{} (from {origin})", message.into())).advice(advice);
-        self.errors.push(match origin.blame() {
-            Some(blame) => error.blame(blame),
-            None => error,
-        });
+        self.errors.push(error.blame_if(origin.blame()));
     }
 
     fn text(&self, name: &str) -> Option<String> {

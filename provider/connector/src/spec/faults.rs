@@ -41,11 +41,7 @@ struct Faults {
 
 impl Faults {
     fn push(&mut self, blame: Blame, message: impl Into<String>, advice: Option<&str>) {
-        let error = Error::new(&*self.doing, message).blame(blame);
-        self.errors.push(match advice {
-            Some(advice) => error.advice(advice),
-            None => error,
-        });
+        self.errors.push(Error::new(&*self.doing, message).blame(blame).advice_if(advice));
     }
 
     fn names(&mut self, name: &TableName) {

@@ -11,7 +11,7 @@ const WIDTH: usize = 100;
 const AROUND: usize = 2;
 
 /// The statement around a byte offset, with its literals masked and a caret below the place.
-pub fn excerpt(statement: &str, at: usize) -> String {
+pub(crate) fn excerpt(statement: &str, at: usize) -> String {
     let (masked, at) = mask(statement, at);
     let before = &masked[..at];
     let line = before.matches('\n').count();

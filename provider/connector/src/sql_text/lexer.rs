@@ -7,7 +7,7 @@
 
 /// What a lexeme is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// White space.
     Space,
     /// `-- …` or `/* … */`.
@@ -34,30 +34,42 @@ pub enum Kind {
 
 /// A piece of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lexeme<'a> {
+pub(crate) struct Lexeme<'a> {
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Its characters.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// Its byte offset.
-    pub start: usize,
+    pub(crate) start: usize,
     /// False for a literal, quoted name or comment that the text ends in the middle of.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 impl Lexeme<'_> {
     /// Whether this is that keyword.
-    pub fn is(&self, word: &str) -> bool {
+    pub(crate) fn is(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
     /// Whether the server would skip it.
-    pub fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         matches!(self.kind, Kind::Space | Kind::Comment)
     }
 
+    /// The name that it stands for, as the catalogue has it; `None` where it is none, or one with `U&`.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self.kind {
+            Kind::Word => Some(self.text.to_lowercase()),
+            Kind::QuotedName => {
+                let quoted = self.text.strip_prefix('"')?.strip_suffix('"')?;
+                Some(quoted.replace("\"\"", "\""))
+            }
+            _ => None,
+        }
+    }
+
     /// The content of a dollar-quoted text, and its byte offset in the whole text.
-    pub fn dollar_body(&self) -> Option<(usize, &str)> {
+    pub(crate) fn dollar_body(&self) -> Option<(usize, &str)> {
         if self.kind != Kind::DollarText {
             return None;
         }
@@ -68,7 +80,7 @@ impl Lexeme<'_> {
 }
 
 /// Cuts the text.
-pub fn lex(text: &str) -> Vec<Lexeme<'_>> {
+pub(crate) fn lex(text: &str) -> Vec<Lexeme<'_>> {
     let mut lexemes = Vec::new();
     let mut start = 0;
     while start < text.len() {
@@ -78,6 +90,11 @@ pub fn lex(text: &str) -> Vec<Lexeme<'_>> {
         start += length;
     }
     lexemes
+}
+
+/// The lexemes that the server would not skip.
+pub(crate) fn significant(text: &str) -> Vec<Lexeme<'_>> {
+    lex(text).into_iter().filter(|lexeme| !lexeme.is_blank()).collect()
 }
 
 fn next(rest: &str) -> (Kind, usize, bool) {

@@ -16,13 +16,13 @@ pub fn mask_literals(text: &str) -> String {
 }
 
 /// Whether the text holds a literal that must not be shown, so that the place where it is written must not be either.
-pub fn has_secrets(text: &str) -> bool {
+pub(crate) fn has_secrets(text: &str) -> bool {
     mask_literals(text).contains(MASK)
 }
 
 /// The text with its literals and comments masked, and where a byte offset of the original went.
-pub fn mask(text: &str, at: usize) -> (String, usize) {
-    let at = super::floor(text, at);
+pub(crate) fn mask(text: &str, at: usize) -> (String, usize) {
+    let at = text.floor_char_boundary(at);
     let mut masked = String::with_capacity(text.len());
     let mut went = None;
     write(text, 0, at, true, &mut masked, &mut went);
@@ -109,7 +109,7 @@ impl Begun {
 
 /// A server's message about a text, without the text's literals: they may be quoted in it, or be a part of a statement
 /// that its CONTEXT repeats.
-pub fn scrub(message: &str, text: &str) -> String {
+pub(crate) fn scrub(message: &str, text: &str) -> String {
     let mut found = Found::default();
     found.collect(text, 0);
     replaced(&replaced(message, found.literals, MASK), found.passwords, "***")

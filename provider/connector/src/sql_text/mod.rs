@@ -8,34 +8,29 @@ mod lexer;
 mod mask;
 mod split;
 
-pub use excerpt::excerpt;
-pub use lexer::{Kind, Lexeme, lex};
-pub use mask::{has_secrets, mask, mask_literals, scrub};
-pub use split::{Statement, split};
+pub(crate) use excerpt::excerpt;
+pub(crate) use lexer::significant;
+pub(crate) use lexer::{Kind, Lexeme, lex};
+#[cfg(feature = "surfaces")]
+pub(crate) use mask::mask;
+pub use mask::mask_literals;
+pub(crate) use mask::{has_secrets, scrub};
+pub(crate) use split::{Statement, split};
 
 /// A place in a text, counted as editors do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
+pub(crate) struct Location {
     /// The line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The character in the line, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 impl Location {
     /// The place of a byte offset.
-    pub fn of(text: &str, offset: usize) -> Self {
-        let before = &text[..floor(text, offset)];
+    pub(crate) fn of(text: &str, offset: usize) -> Self {
+        let before = &text[..text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
     }
-}
-
-/// The greatest offset up to this one that is not inside a character.
-fn floor(text: &str, offset: usize) -> usize {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    offset
 }

@@ -6,39 +6,39 @@ use crate::error::Error;
 
 /// One statement of a text.
 #[derive(Clone, Debug)]
-pub struct Statement<'a> {
+pub(crate) struct Statement<'a> {
     /// Its position among the statements, from 1.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Its characters, without what surrounds it: comments, white space, the semicolon.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// Its byte offset in the whole text.
-    pub start: usize,
+    pub(crate) start: usize,
     /// Its first words in lower case, up to four.
-    pub words: Vec<String>,
+    words: Vec<String>,
     lexemes: Vec<Lexeme<'a>>,
 }
 
 impl Statement<'_> {
     /// Whether it begins with these words.
-    pub fn begins_with(&self, words: &[&str]) -> bool {
+    pub(crate) fn begins_with(&self, words: &[&str]) -> bool {
         self.words.len() >= words.len() && self.words.iter().zip(words).all(|(a, b)| a == b)
     }
 
     /// Whether this keyword or unquoted name is in it, outside literals and comments.
-    pub fn has_word(&self, word: &str) -> bool {
+    pub(crate) fn has_word(&self, word: &str) -> bool {
         self.lexemes.iter().any(|l| l.is(word))
     }
 
     /// The byte offset in it of the first backslash outside literals, names and comments. SQL has none there: it begins
     /// a command of psql.
-    pub fn backslash(&self) -> Option<usize> {
+    pub(crate) fn backslash(&self) -> Option<usize> {
         self.lexemes.iter().find(|l| l.kind == Kind::Other && l.text == "\\").map(|l| l.start - self.start)
     }
 }
 
 /// Cuts a text into its statements, leaving out empty ones. A literal, quoted name or comment without an end, and a
 /// bracket without a partner, are errors that say where.
-pub fn split<'a>(doing: &str, text: &'a str) -> Result<Vec<Statement<'a>>, Error> {
+pub(crate) fn split<'a>(doing: &str, text: &'a str) -> Result<Vec<Statement<'a>>, Error> {
     let lexemes = lex(text);
     if let Some(open) = lexemes.iter().find(|l| !l.closed) {
         let Location { line, column } = Location::of(text, open.start);

@@ -11,16 +11,15 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::script::{Action, Kind, METHOD_FIRST, Script};
-use super::transaction::{self, Patience};
-use super::{Applied, TableChange, Warning, check, doing, explain, loss, online, probe, shared, veto};
+use super::{Applied, TableChange, Warning, check, doing, explain, loss, online, probe, shared, transaction, veto};
 use crate::catalog::ObservedTable;
-use crate::database::{Database, Scope, Session, TableLock};
+use crate::database::{Database, Retries, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
 use crate::pg_type::PgType;
 use crate::rows::{self, Counted, Declared, Ledger, Owned, RowChange, RowOutcome};
-use crate::spec::ColumnSpec;
+use crate::spec::{ColumnSpec, ManagedBy};
 
-/// See [`super::apply`].
+/// See [`super::apply()`].
 pub(super) async fn apply(
     database: &Database,
     scope: &Scope,
@@ -69,11 +68,11 @@ async fn in_one_transaction(
     script: &Script<'_>,
     digest_rows: bool,
 ) -> Result<Applied, Error> {
-    let mut patience = Patience::new(scope);
+    let mut retries = Retries::new(scope);
     loop {
         match once(database, session, lock, change, script, digest_rows).await {
             Ok(applied) => return Ok(applied),
-            Err(error) => patience.after(error).await?,
+            Err(error) => retries.after(error).await?,
         }
     }
 }
@@ -277,7 +276,7 @@ fn is_about_data(error: &Error) -> bool {
 
 /// Asks the server for the types that are not built in, before anything is written.
 async fn known_types(transaction: &Transaction<'_>, change: &TableChange, doing: &str) -> Result<(), Error> {
-    if change.desired.managed_by == crate::spec::ManagedBy::User {
+    if change.desired.managed_by == ManagedBy::User {
         return Ok(());
     }
     let is_new = |column: &&ColumnSpec| {
@@ -300,8 +299,7 @@ async fn known_types(transaction: &Transaction<'_>, change: &TableChange, doing:
             "The type belongs to the extension pgvector, which is not in this database. Create it there (`create extension \
              vector`), or leave create_vector_extension at true."
         } else {
-            "Check the spelling, and whether it has to be made first; types in schemas other than the table's, public and \
-             those of extensions need their schema: my_schema.my_type."
+            explain::UNKNOWN
         };
         let message = format!("the server knows no type {spelled}, which is the type of column {}", column.name);
         return Err(Error::new(doing, message)

@@ -49,11 +49,6 @@ pub(super) fn retype(from: &PgType, to: &PgType) -> Retype {
     Retype::Convert { using: using(from, to), rewrites: rewrites(from, to), loses }
 }
 
-/// Whether it is a type that strings are read from and written to.
-fn is_text(name: &str) -> bool {
-    matches!(name, "text" | "varchar" | "bpchar" | "name")
-}
-
 /// Whether a vector of a known dimension becomes one of another.
 fn dimension_changes(from: &PgType, to: &PgType) -> bool {
     from.is_pgvector()
@@ -64,9 +59,8 @@ fn dimension_changes(from: &PgType, to: &PgType) -> bool {
 }
 
 fn has_cast(from: &PgType, to: &PgType) -> bool {
-    let known = |t: &PgType| t.is_builtin() || t.is_pgvector();
-    let text = |t: &PgType| t.is_builtin() && !t.is_array() && is_text(t.name());
-    if text(from) || text(to) || !known(from) || !known(to) {
+    let is_text = |t: &PgType| !t.is_array() && kept::is_string(t);
+    if is_text(from) || is_text(to) || !kept::is_known(from) || !kept::is_known(to) {
         return true;
     }
     match (from.is_array(), to.is_array()) {
@@ -76,7 +70,7 @@ fn has_cast(from: &PgType, to: &PgType) -> bool {
         (false, false) => {
             from.name() == to.name()
                 || (from.is_pgvector() && to.is_pgvector())
-                || listed(CASTS, from, to)
+                || kept::is_listed(CASTS, from, to)
                 || among_numbers_of_objects(from.name(), to.name())
         }
     }
@@ -94,10 +88,6 @@ fn among_numbers_of_objects(from: &str, to: &str) -> bool {
         }
         (false, false) => false,
     }
-}
-
-fn listed(list: &str, from: &PgType, to: &PgType) -> bool {
-    list.contains(&format!(" {}>{} ", from.name(), to.name()))
 }
 
 /// An explicit cast to `varchar(3)` cuts off what is too long. So `using` casts to the type without its length, and the
@@ -124,7 +114,7 @@ fn rewrites(from: &PgType, to: &PgType) -> bool {
     }
     if from.name() != to.name() {
         let to_unlimited = to.modifiers().is_empty();
-        return !(to_unlimited && !from.is_array() && listed(STORED_ALIKE, from, to));
+        return !(to_unlimited && !from.is_array() && kept::is_listed(STORED_ALIKE, from, to));
     }
     let same_fields = to.fields().is_none_or(|fields| from.fields() == Some(fields));
     let (old, new) = (from.numbers(), to.numbers());

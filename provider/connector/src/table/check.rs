@@ -100,15 +100,11 @@ pub(super) fn as_declared(change: &TableChange, observed: &mut ObservedTable) ->
         }
     }
     let after = TableChange {
-        desired: change.desired.clone(),
         prior: Some(change.desired.clone()),
         observed: Some(observed.clone()),
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
         force_destroy: change.force_destroy,
         create_vector_extension: change.create_vector_extension,
+        ..TableChange::create(change.desired.clone())
     };
     let left = Script::of(&after);
     let mut wrong: Vec<String> = left.refusals.iter().map(|error| error.message().to_owned()).collect();

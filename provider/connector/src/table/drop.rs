@@ -4,9 +4,8 @@
 
 use tokio_postgres::Transaction;
 
-use super::transaction::{self, Patience};
-use super::{TableDrop, Warning, check, explain, render, veto};
-use crate::database::{Database, Scope, Session, TableLock};
+use super::{TableDrop, Warning, check, explain, render, transaction, veto};
+use crate::database::{Database, Retries, Scope, Session, TableLock};
 use crate::error::Error;
 use crate::rows::{self, Owned, RowChange};
 use crate::spec::ManagedBy;
@@ -32,14 +31,14 @@ fn rows_only(drop: &TableDrop) -> RowChange<'_> {
     }
 }
 
-/// See [`super::drop`].
+/// See [`super::drop()`].
 pub(super) async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Result<Vec<Warning>, Error> {
     let (lock, mut session) = database.lock_table(&drop.declared.name, scope).await?;
-    let mut patience = Patience::new(scope);
+    let mut retries = Retries::new(scope);
     loop {
         match once(database, &mut session, &lock, drop).await {
             Ok(warnings) => return Ok(warnings),
-            Err(error) => patience.after(error).await?,
+            Err(error) => retries.after(error).await?,
         }
     }
 }

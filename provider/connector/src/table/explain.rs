@@ -15,6 +15,10 @@ const DEPENDS: &str = "Something outside of this declaration depends on it; Post
 const KEEPS: &str = "Something that is not declared with the table depends on it; Postgres names it above. Drop it first: \
     nothing is dropped here that was not made here. What an attachment makes, its teardown can drop before the table goes.";
 
+/// For a type that the server does not find.
+pub(super) const UNKNOWN: &str = "Check the spelling, and whether it has to be made first; types in schemas other than the \
+    table's, public and those of extensions need their schema: my_schema.my_type.";
+
 /// For a table or column that is not free to be changed.
 const BOUND: &str = "A partition, a child table and a table of a type have their columns from their parent or type, and a \
     column of a partition key stays as it is. Declare the parent here instead, and change it there.";
@@ -25,14 +29,7 @@ const CHANGED: &str = "The table changed since the plan was made. Nothing was wr
 pub(super) fn statement(doing: &str, action: &Action, error: &tokio_postgres::Error) -> Error {
     let error = Error::postgres(doing, error).statement(mask_literals(&action.step.sql));
     let Some(server) = error.server().cloned() else { return error };
-    let error = match blame(action, &server) {
-        Some(blame) => error.blame(blame),
-        None => error,
-    };
-    match advice(&server) {
-        Some(advice) => error.advice(advice),
-        None => error,
-    }
+    error.blame_if(blame(action, &server)).advice_if(advice(&server))
 }
 
 /// The part of the declaration that the server points at, or the only one there is.
@@ -54,17 +51,14 @@ fn blame(action: &Action, server: &ServerError) -> Option<Blame> {
 pub(super) fn drop(doing: &str, sql: &str, error: &tokio_postgres::Error) -> Error {
     let error = Error::postgres(doing, error).statement(sql);
     let advice = match error.server() {
-        Some(server) if server.sqlstate == "2BP01" => Some(KEEPS.to_owned()),
+        Some(server) if server.sqlstate == "2BP01" => Some(KEEPS),
         server => server.and_then(advice),
     };
-    match advice {
-        Some(advice) => error.advice(advice),
-        None => error,
-    }
+    error.advice_if(advice)
 }
 
-fn advice(server: &ServerError) -> Option<String> {
-    let text = match server.sqlstate.as_str() {
+fn advice(server: &ServerError) -> Option<&'static str> {
+    Some(match server.sqlstate.as_str() {
         "2BP01" => DEPENDS,
         // "cannot alter type of a column used by a view or rule", "… by a policy", "… by a generated column".
         "0A000" if server.message.contains("type of a column") => DEPENDS,
@@ -72,10 +66,7 @@ fn advice(server: &ServerError) -> Option<String> {
             "The user that the connection logs in with lacks a right: only the owner of a table (or a member of the owning \
              role) can alter or drop it, and making one takes the create right on its schema."
         }
-        "42704" => {
-            "Check the spelling, and whether it has to be made first; types in schemas other than the table's, public \
-                    and those of extensions need their schema: my_schema.my_type."
-        }
+        "42704" => UNKNOWN,
         "42804" if server.message.contains("default for column") => {
             "The column has a default that does not fit the new type. Declare the default that it should have from now on."
         }
@@ -89,6 +80,5 @@ fn advice(server: &ServerError) -> Option<String> {
                     triggers; try again."
         }
         _ => return None,
-    };
-    Some(text.to_owned())
+    })
 }

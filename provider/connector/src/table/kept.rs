@@ -146,7 +146,8 @@ pub(super) fn rule(from: &PgType, to: &PgType) -> Rule {
     }
 }
 
-fn is_string(t: &PgType) -> bool {
+/// Whether it is a type that texts are read from and written to.
+pub(super) fn is_string(t: &PgType) -> bool {
     t.is_builtin() && matches!(t.name(), "text" | "varchar" | "bpchar" | "name")
 }
 
@@ -183,20 +184,18 @@ fn between_values(from: &PgType, to: &PgType) -> Rule {
     if from.name() == to.name() && from.is_builtin() == to.is_builtin() {
         return within_type(from, to);
     }
-    let pair = format!("{}>{}", from.name(), to.name());
-    let known = |t: &PgType| t.is_builtin() || t.is_pgvector();
-    if !known(from) || !known(to) {
+    if !is_known(from) || !is_known(to) {
         return Rule::Loses(AS_TEXT);
     }
     let whole = matches!(from.name(), "int2" | "int4" | "int8");
     let rounds = whole && to.numbers().get(1).is_some_and(|scale| scale.is_none_or(|scale| scale < 0));
-    match pair.as_str() {
+    match (from.name(), to.name()) {
         _ if rounds => Rule::Loses(BACK),
-        "json>jsonb" => Rule::Loses(JSON),
-        pair if contains(KEEPS, pair) => Rule::Keeps,
-        pair if contains(BOTH_WAYS, pair) => Rule::Loses(BACK),
-        pair if contains(BOTH_WAYS_AS_TEXT, pair) => Rule::Loses(BACK_AS_TEXT),
-        pair if contains(BY_ZONE, pair) => Rule::Respells(BACK),
+        ("json", "jsonb") => Rule::Loses(JSON),
+        _ if is_listed(KEEPS, from, to) => Rule::Keeps,
+        _ if is_listed(BOTH_WAYS, from, to) => Rule::Loses(BACK),
+        _ if is_listed(BOTH_WAYS_AS_TEXT, from, to) => Rule::Loses(BACK_AS_TEXT),
+        _ if is_listed(BY_ZONE, from, to) => Rule::Respells(BACK),
         _ => Rule::Loses(AS_TEXT),
     }
 }
@@ -230,6 +229,16 @@ fn within_type(from: &PgType, to: &PgType) -> Rule {
 
 fn contains(list: &str, word: &str) -> bool {
     list.contains(&format!(" {word} "))
+}
+
+/// Whether the pair of types is in a list.
+pub(super) fn is_listed(list: &str, from: &PgType, to: &PgType) -> bool {
+    contains(list, &format!("{}>{}", from.name(), to.name()))
+}
+
+/// Whether the lists of pairs say all that there is of the type.
+pub(super) fn is_known(t: &PgType) -> bool {
+    t.is_builtin() || t.is_pgvector()
 }
 
 /// The limit of a string; `None` without one.

@@ -16,7 +16,6 @@ use crate::name::quote_ident;
 use crate::pg_type::PgType;
 use crate::rows::{self, DeclaredRows, Others, Owned, RowGroup};
 use crate::spec::TableSpec;
-use crate::sql_text::{Kind, lex};
 
 /// What would be lost with a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,7 +139,7 @@ impl Filled {
         match (&column.default, PgType::parse(&column.type_name)) {
             (None, _) => Self::No,
             (Some(default), _) if expression::is_null(default) => Self::No,
-            (Some(default), Ok(parsed)) if is_constant(default) => Self::With(format!(
+            (Some(default), Ok(parsed)) if expression::is_constant(default) => Self::With(format!(
                 "t.{}::text is not distinct from ({})::{parsed}::text",
                 quote_ident(&column.name),
                 expression::rendered(default)
@@ -148,18 +147,6 @@ impl Filled {
             (Some(_), _) => Self::Anyhow,
         }
     }
-}
-
-/// Whether an expression is a literal, perhaps cast, and so always the same value.
-fn is_constant(text: &str) -> bool {
-    let lexemes: Vec<_> = lex(text).into_iter().filter(|lexeme| !lexeme.is_blank()).collect();
-    let (value, cast) = match lexemes.as_slice() {
-        [sign, value, cast @ ..] if matches!(sign.text, "-" | "+") => (value, cast),
-        [value, cast @ ..] => (value, cast),
-        [] => return false,
-    };
-    let literal = matches!(value.kind, Kind::Text | Kind::Number) || value.is("true") || value.is("false");
-    literal && (cast.is_empty() || cast[0].text.starts_with(':'))
 }
 
 impl Loss {

@@ -1,6 +1,6 @@
 //! Tables: the difference between what is there and what is declared, as steps, and their execution.
 //!
-//! [`plan`] decides from what is known, [`veto`] asks the live database whether it forbids that, [`apply`] runs the very
+//! [`plan`] decides from what is known, [`veto()`] asks the live database whether it forbids that, [`apply()`] runs the very
 //! same statements in one transaction, after it has looked again.
 //!
 //! **Invariant:** apply runs what the plan said or writes nothing to the table.
@@ -31,21 +31,12 @@ use crate::database::{Database, Scope};
 use crate::error::Error;
 use crate::name::TableName;
 use crate::rows::{Declared, Ledger, Owned, RowOutcome};
-use crate::spec::TableSpec;
+use crate::spec::{ManagedBy, TableSpec};
 use crate::step::Step;
 
+pub use crate::warning::Warning;
 pub(crate) use check::exists;
 pub(crate) use shared::{ensure_extension, ensure_tracking};
-
-/// Something the user should know though nothing failed. The summary is constant for each kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Warning {
-    /// A constant title.
-    pub summary: &'static str,
-    /// The particulars.
-    pub detail: String,
-}
 
 /// A change of one table from what is known of it to what is declared.
 #[derive(Clone, Debug)]
@@ -71,6 +62,23 @@ pub struct TableChange {
     pub create_vector_extension: bool,
 }
 
+impl TableChange {
+    /// The change that makes a table, without rows.
+    pub fn create(desired: TableSpec) -> Self {
+        Self {
+            desired,
+            prior: None,
+            observed: None,
+            rows: None,
+            owned: None,
+            server_digest: None,
+            rows_drifted: false,
+            force_destroy: false,
+            create_vector_extension: true,
+        }
+    }
+}
+
 /// What a change takes. Made from the change alone.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -81,7 +89,7 @@ pub struct TablePlan {
     pub replace: Vec<&'static str>,
     /// Why it cannot be done at all.
     pub refusals: Vec<Error>,
-    /// What the user should know, whatever the table holds. What depends on that comes from [`veto`].
+    /// What the user should know, whatever the table holds. What depends on that comes from [`veto()`].
     pub warnings: Vec<Warning>,
 }
 
@@ -193,8 +201,8 @@ pub async fn drop(database: &Database, scope: &Scope, drop: &TableDrop) -> Resul
 /// What a change does, for errors.
 fn doing(change: &TableChange) -> String {
     match (&change.observed, change.desired.managed_by) {
-        (None, crate::spec::ManagedBy::System) => format!("create table {}", change.desired.name),
-        (_, crate::spec::ManagedBy::User) => format!("fill table {}", change.desired.name),
+        (None, ManagedBy::System) => format!("create table {}", change.desired.name),
+        (_, ManagedBy::User) => format!("fill table {}", change.desired.name),
         (Some(_), _) => format!("change table {}", change.desired.name),
     }
 }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::script::{Action, Kind, Script};
-use super::transaction::{self, Patience};
-use super::{TableChange, check, doing, explain, probe, render};
+use super::{TableChange, check, doing, explain, probe, render, transaction};
 use crate::catalog::ObservedTable;
-use crate::database::{Database, Scope, Session, TableLock};
+use crate::database::{Database, Retries, Scope, Session, TableLock};
 use crate::error::Error;
 
 /// How long clearing up may take.
@@ -29,11 +28,11 @@ pub(super) async fn run(
     let mut expected = change.clone();
     for part in parts(&script.actions) {
         let scope = session.scope().clone();
-        let mut patience = Patience::new(&scope);
+        let mut retries = Retries::new(&scope);
         loop {
             let Err(error) = once(database, session, lock, &expected, part).await else { break };
             let data_is_at_fault = matches!(error.sqlstate(), Some("23514" | "23502"));
-            let Err(error) = patience.after(error).await else { continue };
+            let Err(error) = retries.after(error).await else { continue };
             if data_is_at_fault {
                 clear_up(database, session, lock, change, part).await;
             }
@@ -93,7 +92,7 @@ async fn clear_up(database: &Database, session: &mut Session, lock: &TableLock, 
     session.watch(&scope);
     let table = &change.desired.name;
     let step = render::drop_check(table, &render::check_name(column));
-    let mut patience = Patience::new(&scope);
+    let mut retries = Retries::new(&scope);
     loop {
         let attempt = async {
             let transaction = transaction::begin(database, session, lock, "clear up").await?;
@@ -102,7 +101,7 @@ async fn clear_up(database: &Database, session: &mut Session, lock: &TableLock, 
             transaction.commit().await.map_err(failed)
         };
         let Err(error) = attempt.await else { return };
-        if let Err(error) = patience.after(error).await {
+        if let Err(error) = retries.after(error).await {
             tracing::warn!(%table, %error, "a check is left behind; the next apply drops it");
             return;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::try_join;
 use tokio_postgres::Client;
 
-use super::veto::looking;
+use super::transaction::looking;
 use super::{Look, Seen};
 use crate::catalog::{self, ObservedTable};
 use crate::database::{Database, Question, Scope, Session};
@@ -56,7 +56,7 @@ impl Question for Reading {
     }
 }
 
-/// See [`super::read`].
+/// See [`super::read()`].
 pub(super) async fn read(
     database: &Database,
     scope: &Scope,

@@ -26,12 +26,10 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use sha2::{Digest, Sha256};
-
 use super::diff::Retyped;
 use crate::catalog::{DependentIndex, NOT_NULL_CHECK};
 use crate::expression;
-use crate::name::{TableName, quote_ident, quote_idents, quote_literal};
+use crate::name::{TableName, quote_ident, quote_idents, quote_literal, short_hash};
 use crate::pg_type::PgType;
 use crate::spec::{ColumnSpec, TableSpec};
 use crate::step::{Hazard, Lock, Step};
@@ -148,8 +146,7 @@ pub(super) fn set_not_null(table: &TableName, columns: &[&str]) -> Step {
 
 /// The name of the check that makes an online `set not null` short.
 pub(super) fn check_name(column: &str) -> String {
-    let digest = Sha256::digest(column);
-    digest.iter().take(8).fold(NOT_NULL_CHECK.to_owned(), |name, byte| format!("{name}{byte:02x}"))
+    format!("{NOT_NULL_CHECK}{:016x}", short_hash(column))
 }
 
 pub(super) fn add_check(table: &TableName, column: &str) -> Step {

@@ -9,8 +9,9 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::render;
 use super::script::{Kind, Script, SharedObject};
-use crate::database::{Retries, Session, is_transient};
+use crate::database::{Retries, Session};
 use crate::error::{Blame, Error};
+use crate::name::quote_ident;
 use crate::rows::ledger;
 use crate::spec::TableSpec;
 use crate::step::{Lock, Step};
@@ -60,7 +61,8 @@ async fn ensure_one(session: &mut Session, schema: &str, object: SharedObject, s
     loop {
         let Err(error) = make(session, schema, object, step).await else { return Ok(()) };
         let there_already = matches!(error.sqlstate(), Some("23505" | "42710" | "42P06" | "42P07"));
-        if !((there_already || is_transient(&error)) && retries.again(&error).await) {
+        let again = if there_already { retries.pause(&error).await } else { retries.again(&error).await };
+        if !again {
             let role = session.query_typed_one("select current_user::text", &[]).await;
             let role = role.and_then(|row| row.try_get::<_, String>(0)).unwrap_or_else(|_| "…".to_owned());
             return Err(scope.explain(explain(error, object, &role)));
@@ -70,7 +72,7 @@ async fn ensure_one(session: &mut Session, schema: &str, object: SharedObject, s
 
 async fn make(session: &mut Session, schema: &str, object: SharedObject, step: &Step) -> Result<(), Error> {
     let doing = match object {
-        SharedObject::Schema => format!("create schema {}", crate::name::quote_ident(schema)),
+        SharedObject::Schema => format!("create schema {}", quote_ident(schema)),
         SharedObject::Extension => "create extension vector".to_owned(),
         SharedObject::LedgerSchema => format!("create schema {}", ledger::SCHEMA),
         SharedObject::Tracking => format!("create table {}.tracking", ledger::SCHEMA),

@@ -3,18 +3,21 @@
 //! **Invariant:** a lock that is not granted soon is given up and asked for again later, so that nobody has to queue
 //! behind us for long.
 
-use std::time::Duration;
+use std::collections::HashSet;
 
 use tokio_postgres::Transaction;
 
 use crate::catalog::{self, ObservedTable};
-use crate::database::{Database, Retries, Session, TableLock, is_transient};
+use crate::database::{Database, Session, TableLock};
 use crate::error::Error;
 use crate::name::{TableName, quote_idents};
-use crate::rows::pinned;
+use crate::pinned;
+
+/// A number that is cast to text keeps all its digits, whatever the role is set to.
+const ALL_DIGITS: (&str, &str) = ("extra_float_digits", "1");
 
 /// How long a statement waits for a lock where the settings do not say.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCK_TIMEOUT: (&str, &str) = ("lock_timeout", "2s");
 
 /// Starts one. Types and operator classes are looked for in the table's schema, in `public`, where extensions are
 /// installed, and where the session looks for them anyway.
@@ -26,13 +29,19 @@ pub(super) async fn begin<'s>(
 ) -> Result<Transaction<'s>, Error> {
     let transaction = session.begin_locked(lock).await?;
     find_types(&transaction, lock.table(), doing).await?;
-    // A number that is cast to text keeps all its digits, whatever the role is set to.
-    let mut settings = vec![("extra_float_digits", "1".to_owned())];
-    if database.settings().lock_timeout.is_none() {
-        settings.push(("lock_timeout", format!("{}ms", LOCK_TIMEOUT.as_millis())));
-    }
-    let settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    pinned::pin(&transaction, &settings).await.map_err(|error| Error::postgres(doing, &error))?;
+    let has_lock_timeout = database.settings().lock_timeout.is_some();
+    let settings: &[_] = if has_lock_timeout { &[ALL_DIGITS] } else { &[ALL_DIGITS, LOCK_TIMEOUT] };
+    pinned::pin(&transaction, settings).await.map_err(|error| Error::postgres(doing, &error))?;
+    Ok(transaction)
+}
+
+/// A transaction that cannot write.
+pub(super) async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
+    let transaction = session.begin().await?;
+    transaction
+        .batch_execute("set transaction isolation level repeatable read, read only")
+        .await
+        .map_err(|error| Error::postgres("start a transaction", &error))?;
     Ok(transaction)
 }
 
@@ -44,7 +53,7 @@ pub(super) async fn find_types(transaction: &Transaction<'_>, table: &TableName,
     let row =
         transaction.query_typed_one("select pg_catalog.current_schemas(false)::text[]", &[]).await.map_err(failed)?;
     path.extend(row.try_get::<_, Vec<String>>(0).map_err(failed)?);
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     path.retain(|schema| seen.insert(schema.clone()));
     pinned::pin(transaction, &[("search_path", quote_idents(path).as_str())]).await.map_err(failed)?;
     Ok(())
@@ -58,33 +67,4 @@ pub(super) async fn observe(
 ) -> Result<Option<ObservedTable>, Error> {
     let mut found = catalog::read(transaction, &[name]).await.map_err(|error| Error::postgres(doing, &error))?;
     Ok(found.remove(name))
-}
-
-/// Decides after a failed transaction whether it is run again: for the usual number of times, and where a lock was not
-/// granted, for as long as the operation may go on.
-#[derive(Debug)]
-pub(super) struct Patience<'a> {
-    scope: &'a crate::database::Scope,
-    retries: Retries<'a>,
-}
-
-impl<'a> Patience<'a> {
-    pub(super) fn new(scope: &'a crate::database::Scope) -> Self {
-        Self { scope, retries: Retries::new(scope) }
-    }
-
-    /// Pauses and returns to try again, or returns the error that stands.
-    pub(super) async fn after(&mut self, error: Error) -> Result<(), Error> {
-        if is_transient(&error) {
-            if self.retries.again(&error).await {
-                return Ok(());
-            }
-            let waits_for_lock = error.sqlstate() == Some("55P03") && self.scope.deadline.is_some();
-            if waits_for_lock && self.scope.stopped().is_none() {
-                self.retries = Retries::new(self.scope);
-                return Ok(());
-            }
-        }
-        Err(self.scope.explain(error))
-    }
 }

@@ -2,16 +2,18 @@
 //!
 //! **Invariant:** only looks, in read-only transactions, and only at the table itself.
 
+use std::collections::HashSet;
+
 use tokio_postgres::Transaction;
 
 use super::diff::mismatches;
 use super::kept::Unkept;
 use super::loss::{self, Loss, rows_shown};
 use super::script::{Kind, Script};
-use super::transaction::{self, observe};
+use super::transaction::{self, looking, observe};
 use super::{TableChange, TableDrop, Warning, check, doing, fellows, hazards, probe};
 use crate::catalog::ObservedTable;
-use crate::database::{Database, Scope, Session};
+use crate::database::{Database, Scope};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_ident};
 use crate::rows::{self, Declared, DeclaredRows, Owned, RowChange, RowGroup, key};
@@ -26,7 +28,7 @@ const CONSENT_TO_TYPE: &str = "Set force_destroy = true to consent to that; or c
 const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
     the data here, or save it elsewhere first.";
 
-/// See [`super::veto`].
+/// See [`super::veto()`].
 pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
     let script = Script::of(change);
     if !script.refusals.is_empty() {
@@ -301,7 +303,7 @@ fn given(change: &TableChange, column: &str) -> Option<DeclaredRows> {
         let positions = key::positions(group, &change.desired.primary_key).unwrap_or_default();
         group.rows.iter().map(|row| key::of_row(&kinds, &positions, row)).collect::<Vec<_>>()
     };
-    let kept: std::collections::HashSet<_> = declared.iter().flat_map(keys).collect();
+    let kept: HashSet<_> = declared.iter().flat_map(keys).collect();
     let mut given: Vec<RowGroup> =
         declared.into_iter().filter(|group| group.columns.iter().any(|name| name == column)).collect();
     for mut group in owned {
@@ -367,14 +369,4 @@ fn consent(doing: &str, loss: &Loss, force: bool) -> Result<Vec<Warning>, Error>
     }
     let message = format!("it holds {}, which would be lost", loss.shown());
     Err(Error::new(doing, message).advice(CONSENT_FIRST).blame(Blame::Attribute("force_destroy")))
-}
-
-/// A transaction that cannot write.
-pub(super) async fn looking(session: &mut Session) -> Result<Transaction<'_>, Error> {
-    let transaction = session.begin().await?;
-    transaction
-        .batch_execute("set transaction isolation level repeatable read, read only")
-        .await
-        .map_err(|error| Error::postgres("start a transaction", &error))?;
-    Ok(transaction)
 }

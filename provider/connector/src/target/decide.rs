@@ -228,12 +228,10 @@ async fn decide(
         };
         warnings.extend(table::veto_drop(database, scope, &drop).await?);
         let create = TableChange {
-            prior: None,
-            observed: None,
-            owned: None,
-            server_digest: None,
-            rows_drifted: false,
-            ..change
+            rows: change.rows,
+            force_destroy: change.force_destroy,
+            create_vector_extension: change.create_vector_extension,
+            ..TableChange::create(change.desired)
         };
         let mut steps = table::plan_drop(&drop);
         steps.extend(table::plan(&create).steps);

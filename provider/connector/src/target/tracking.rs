@@ -140,15 +140,9 @@ impl TrackedTable {
 /// Whether a table is what it would be if it had just been made so.
 fn fits(spec: &TableSpec, observed: &ObservedTable) -> bool {
     let change = table::TableChange {
-        desired: spec.clone(),
         prior: Some(spec.clone()),
         observed: Some(observed.clone()),
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
-        force_destroy: false,
-        create_vector_extension: true,
+        ..table::TableChange::create(spec.clone())
     };
     let plan = table::plan(&change);
     plan.steps.is_empty() && plan.replace.is_empty() && plan.refusals.is_empty()

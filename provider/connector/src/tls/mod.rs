@@ -164,9 +164,5 @@ fn fault(pem: &Pem, setting: &str, message: &str) -> Error {
         PemForm::File(file) if file.exists() => format!("{setting} {} (from {})", file.display(), pem.origin),
         _ => format!("{setting} (from {})", pem.origin),
     };
-    let error = Error::new(DOING, format!("{what}: {message}"));
-    match pem.origin.blame() {
-        Some(blame) => error.blame(blame),
-        None => error,
-    }
+    Error::new(DOING, format!("{what}: {message}")).blame_if(pem.origin.blame())
 }

@@ -1,35 +1,27 @@
-//! Builds, replaces and drops indexes.
+//! Builds and replaces indexes.
 //!
 //! **Invariant:** an index in use goes only in the transaction that puts its successor in place. What a build leaves
 //! behind bears the reserved name, and the next apply finishes or drops it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_postgres::Transaction;
 
-use super::catalog::{self, Extension, Found};
-use super::observe::{
-    Form, Sight, changed_since, doing, feasible, look, normal_form, overtaken, seen, set_search_path, taken,
-};
-use super::plan::{
-    self, Action, Prior, Recipe, Seen, create, create_steps, drop_leftover, replace_steps, reserved_name,
-};
+use super::catalog::{self, Found};
+use super::decide::{Decision, decide, is_wanted};
+use super::drop::{begin_swap, clear_leftover, clear_up, execute};
+use super::observe::{doing, look, look_once, seen, set_search_path};
+use super::plan::{self, Action, Prior, Seen, create, drop_leftover, reserved};
 use super::progress;
 use super::remarks::{Built, warnings};
 use super::spec::{BuildSettings, VectorIndexSpec};
-use crate::database::{Database, Retries, Scope, Session, TableLock, is_transient};
+use crate::database::{Database, Retries, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
-use crate::name::{TableName, quote_literal};
+use crate::name::quote_literal;
 use crate::sql_text::mask_literals;
 use crate::step::Step;
-use crate::table::{Warning, ensure_extension};
-
-/// How long clearing up after a failed build may take: clearly less than a user who has stopped the run waits for it to
-/// end by itself, so that the error of the build is seen. What keeps the build waiting may well keep this waiting too.
-const CLEAR_UP: Duration = Duration::from_secs(3);
-
-/// How long the short transaction that swaps indexes waits for its locks before it lets others pass.
-const SWAP_LOCK_TIMEOUT: &str = "2s";
+use crate::table::ensure_extension;
+use crate::warning::Warning;
 
 /// How often the work is taken up again after the connection was lost.
 const RESUMES: u32 = 3;
@@ -59,18 +51,6 @@ pub struct Applied {
     pub steps: Vec<Step>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
-}
-
-/// What is to be done, decided under the table's lock.
-struct Decision {
-    recipe: Recipe,
-    action: Action,
-    steps: Vec<Step>,
-    extension: Option<Extension>,
-    /// The condition in the server's form.
-    form: Form,
-    /// Whether something of an interrupted build is there.
-    leftover: bool,
 }
 
 /// Builds or changes an index: all of it, or the old one stays in force. When the connection is lost, the build is
@@ -112,42 +92,16 @@ async fn keep(
 ) -> Result<Applied, Error> {
     let mut seen = prior.seen.clone();
     if seen.leftover {
-        let (table, index) = (&build.spec.table, build.spec.qualified());
+        let table = &build.spec.table;
         let (lock, mut session) = if build.concurrently {
             database.lock_table_outside_transactions(table, scope).await?
         } else {
             database.lock_table(table, scope).await?
         };
-        let reserved = TableName::new(&index.schema, reserved_name(&index));
-        let mut retries = Retries::new(scope);
-        loop {
-            match drop_leftover_of(&lock, &mut session, table, &index, &reserved, build.concurrently).await {
-                Err(error) if is_transient(&error) && retries.again(&error).await => {}
-                result => break result?,
-            }
-        }
+        clear_leftover(&lock, &mut session, scope, build.spec, build.concurrently).await?;
         seen.leftover = false;
     }
     Ok(Applied { seen, steps, warnings: Vec::new() })
-}
-
-async fn drop_leftover_of(
-    lock: &TableLock,
-    session: &mut Session,
-    table: &TableName,
-    index: &TableName,
-    reserved: &TableName,
-    concurrently: bool,
-) -> Result<(), Error> {
-    let mut transaction = session.begin_locked(lock).await?;
-    let sight = look(&mut transaction, table, index, None).await?;
-    transaction.rollback().await.map_err(|e| Error::postgres(format!("look for index {index}"), &e))?;
-    match sight {
-        Some(sight) if sight.has_leftover() => {
-            drop_one(lock, session, reserved, concurrently && !sight.table.partitioned).await
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Creates the extension when it is not there although the column can be indexed: a column of type `bit`.
@@ -160,58 +114,6 @@ async fn prepare(session: &mut Session, build: &Build<'_>) -> Result<Option<Step
         return Ok(None);
     }
     ensure_extension(session).await.map(Some)
-}
-
-/// Drops an index and what a build of it left behind. What is not a pgvector index of that table is left alone.
-pub async fn drop(
-    database: &Database,
-    scope: &Scope,
-    table: &TableName,
-    index: &TableName,
-    concurrently: bool,
-) -> Result<(), Error> {
-    let (lock, mut session) = database.lock_table_outside_transactions(table, scope).await?;
-    let result = drop_locked(&lock, &mut session, scope, table, index, concurrently).await;
-    result.map_err(|error| scope.explain(error))
-}
-
-async fn drop_locked(
-    lock: &TableLock,
-    session: &mut Session,
-    scope: &Scope,
-    table: &TableName,
-    index: &TableName,
-    concurrently: bool,
-) -> Result<(), Error> {
-    let mut transaction = session.begin_locked(lock).await?;
-    let sight = look(&mut transaction, table, index, None).await?;
-    transaction.rollback().await.map_err(|e| Error::postgres(format!("look for index {index}"), &e))?;
-    let Some(sight) = sight else { return Ok(()) };
-    let concurrently = concurrently && !sight.table.partitioned;
-    let reserved = TableName::new(&index.schema, reserved_name(index));
-    for (found, name) in [(sight.leftover, &reserved), (sight.named, index)] {
-        if matches!(found, Found::Index(_)) {
-            let mut retries = Retries::new(scope);
-            loop {
-                match drop_one(lock, session, name, concurrently).await {
-                    Err(error) if is_transient(&error) && retries.again(&error).await => {}
-                    result => break result?,
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn drop_one(lock: &TableLock, session: &mut Session, index: &TableName, concurrently: bool) -> Result<(), Error> {
-    let step = plan::drop(index, concurrently);
-    let doing = format!("drop index {index}");
-    if concurrently {
-        return execute(session, &step.sql, &doing).await;
-    }
-    let transaction = begin_swap(session, lock).await?;
-    execute(transaction.client(), &step.sql, &doing).await?;
-    transaction.commit().await.map_err(|e| Error::postgres(doing, &e))
 }
 
 async fn apply_in_transaction(
@@ -227,7 +129,7 @@ async fn apply_in_transaction(
         session.take_notices();
         match build_in_transaction(&lock, &mut session, build, resumed).await {
             Err(errors) => match errors.as_slice() {
-                [error] if is_transient(error) && retries.again(error).await => {}
+                [error] if retries.again(error).await => {}
                 _ => return Err(errors),
             },
             Ok(built) => break built,
@@ -280,7 +182,7 @@ async fn apply_concurrently(
         loop {
             match build_beside(database, scope, &lock, &mut session, build, &decision).await {
                 Ok(()) => break,
-                Err(error) if is_transient(&error) && retries.again(&error).await => {}
+                Err(error) if retries.again(&error).await => {}
                 Err(error) => {
                     // A build that goes on without us is not to be disturbed: it is found again.
                     if error.is_closed() {
@@ -297,8 +199,8 @@ async fn apply_concurrently(
     let mut retries = Retries::new(scope);
     let found = loop {
         match swap(&lock, &mut session, spec, &decision).await {
-            Err(error) if is_transient(&error) && retries.again(&error).await => {}
-            result => break result.map_err(one)?,
+            Ok(found) => break found,
+            Err(error) => retries.after(error).await.map_err(one)?,
         }
     };
     Ok(applied(build, &session, extension, decision, found))
@@ -350,83 +252,6 @@ fn one(error: Error) -> Vec<Error> {
     vec![error]
 }
 
-/// Decides what is to be done from what there is now; an error when that is not what the plan counted on.
-async fn decide(transaction: &mut Transaction<'_>, build: &Build<'_>, resumed: bool) -> Result<Decision, Vec<Error>> {
-    let spec = build.spec;
-    let before = build.prior.map(|prior| prior.index_name);
-    let Some(sight) = look(transaction, &spec.table, &spec.qualified(), before).await.map_err(one)? else {
-        return Err(vec![
-            Error::new(doing(spec), format!("there is no table {}", spec.table))
-                .advice("declare the table, or correct `table`")
-                .blame(Blame::Attribute("table")),
-        ]);
-    };
-    let recipe = feasible(transaction, spec, build.concurrently, &sight).await?;
-    let extension = sight.extension.as_ref();
-    let doing = doing(spec);
-    let form = normal_form(transaction, &doing, &spec.table, spec.predicate.as_deref(), extension);
-    let form = form.await.map_err(one)?;
-    let (action, steps) = choose(build, &sight, &recipe, &form, resumed)?;
-    let leftover = sight.has_leftover();
-    Ok(Decision { recipe, action, steps, extension: sight.extension, form, leftover })
-}
-
-fn choose(
-    build: &Build<'_>,
-    sight: &Sight,
-    recipe: &Recipe,
-    form: &Form,
-    resumed: bool,
-) -> Result<(Action, Vec<Step>), Vec<Error>> {
-    let spec = build.spec;
-    let old_is_there = matches!(sight.before, Found::Index(_));
-    if resumed && !old_is_there && is_wanted(&sight.named, spec, recipe, form) {
-        return Ok((Action::Keep, Vec::new()));
-    }
-    let renamed = build.prior.is_none_or(|prior| prior.index_name != spec.index_name());
-    let changed = build.prior.and_then(|prior| changed_since(spec, &prior, sight));
-    if let Some(error) = changed.or_else(|| taken(spec, &sight.named).filter(|_| renamed)) {
-        return Err(vec![error]);
-    }
-    let Some(prior) = &build.prior else {
-        return Ok((Action::Rebuild, create_steps(spec, recipe, build.concurrently)));
-    };
-    let found = sight.prior(spec, prior);
-    let old = TableName::new(&spec.table.schema, prior.index_name);
-    let (action, mut steps) = match plan::plan(spec, build.concurrently, prior)? {
-        // The column is new, so the plan could not say more than that the index is built again.
-        None => (Action::Rebuild, replace_steps(spec, recipe, build.concurrently, &old)),
-        Some(planned) => {
-            let column = prior.seen.columns.get(&spec.column);
-            let fits = column.and_then(|column| plan::recipe(spec, *column).ok()).as_ref() == Some(recipe);
-            let gone = matches!(found, Found::Nothing);
-            if !fits || gone && planned.action == Action::Rename {
-                return Err(vec![overtaken(spec, prior, sight)]);
-            }
-            if planned.action == Action::RebuildIfNeeded && is_wanted(found, spec, recipe, form) {
-                return Ok((Action::Keep, Vec::new()));
-            }
-            (planned.action, planned.steps)
-        }
-    };
-    if matches!(found, Found::Nothing) {
-        // It went with a column of the table, which the same apply has changed.
-        let gone = plan::drop(&old, false);
-        steps.retain(|step| step.sql != gone.sql);
-    }
-    Ok((action, steps))
-}
-
-/// Whether an index is exactly what is wanted. `form` is the wanted condition in the server's form.
-fn is_wanted(found: &Found, spec: &VectorIndexSpec, recipe: &Recipe, form: &Form) -> bool {
-    match found {
-        Found::Index(index) => {
-            index.valid && index.fits(spec, recipe.operator_class) && form.is(index.predicate.as_deref())
-        }
-        _ => false,
-    }
-}
-
 /// Brings about a valid index under the reserved name: takes one that is left over and as wanted, waits for one that is
 /// being built, drops what is of no use, builds.
 async fn build_beside(
@@ -438,13 +263,10 @@ async fn build_beside(
     decision: &Decision,
 ) -> Result<(), Error> {
     let spec = build.spec;
-    let reserved = TableName::new(&spec.table.schema, reserved_name(&spec.qualified()));
+    let reserved = reserved(&spec.qualified());
     let doing = doing(spec);
     loop {
-        let mut transaction = session.begin_locked(lock).await?;
-        let sight = look(&mut transaction, &spec.table, &spec.qualified(), None).await?;
-        transaction.rollback().await.map_err(|e| Error::postgres(&doing, &e))?;
-        let Some(sight) = sight else {
+        let Some(sight) = look_once(lock, session, &spec.table, &spec.qualified()).await? else {
             return Err(Error::new(&doing, format!("table {} is gone", spec.table)));
         };
         if let Some(pid) = sight.builder {
@@ -480,68 +302,6 @@ async fn build_beside(
         Some(last) if scope.stopped().is_some() => error.advice(format!("When last seen, the build was at: {last}")),
         _ => error,
     })
-}
-
-/// Removes the invalid index that a failed build leaves behind, under limits of its own. What does not work now is done
-/// by the next apply, and the error says so.
-async fn clear_up(database: &Database, session: Session, index: &TableName, error: Error) -> Error {
-    let reserved = TableName::new(&index.schema, reserved_name(index));
-    let scope = Scope { deadline: Some(Instant::now() + CLEAR_UP), ..Scope::default() };
-    match drop_unfinished(database, &scope, session, &reserved).await {
-        Ok(()) => error,
-        Err(obstacle) => {
-            tracing::warn!(error = %obstacle, "could not clear up after the failed build of an index");
-            let before = error.advised().map_or_else(String::new, |advice| format!("{advice}. "));
-            error.advice(format!(
-                "{before}An unfinished index {reserved} is left behind; the next apply finishes or drops it, or drop it \
-                 by hand"
-            ))
-        }
-    }
-}
-
-async fn drop_unfinished(
-    database: &Database,
-    scope: &Scope,
-    mut session: Session,
-    reserved: &TableName,
-) -> Result<(), Error> {
-    session.watch(scope);
-    let mut retries = Retries::new(scope);
-    loop {
-        if session.is_closed() {
-            std::mem::drop(session);
-            session = database.connect(scope).await?;
-        }
-        let error = match drop_promptly(&session, reserved).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        // A cancel request that was on its way may hit these statements, and a lost connection shows only now.
-        let passes = error.is_closed() || matches!(error.sqlstate(), Some("57014" | "57P01")) || is_transient(&error);
-        if !passes || !retries.again(&error).await {
-            return Err(error);
-        }
-    }
-}
-
-async fn drop_promptly(session: &Session, index: &TableName) -> Result<(), Error> {
-    let doing = format!("drop the unfinished index {index}");
-    let limit = CLEAR_UP.as_millis();
-    execute(session, &format!("set lock_timeout = {limit}; set statement_timeout = {limit}"), &doing).await?;
-    execute(session, &plan::drop(index, true).sql, &doing).await
-}
-
-/// Starts the short transaction that swaps or drops. It does not wait long for its locks, since everybody else who
-/// wants the table would have to wait behind it.
-async fn begin_swap<'a>(session: &'a mut Session, lock: &TableLock) -> Result<Transaction<'a>, Error> {
-    let transaction = session.begin_locked(lock).await?;
-    let sql = format!(
-        "select pg_catalog.set_config('lock_timeout', '{SWAP_LOCK_TIMEOUT}', true) \
-         where pg_catalog.current_setting('lock_timeout') = '0'"
-    );
-    transaction.batch_execute(&sql).await.map_err(|e| Error::postgres("start a transaction", &e))?;
-    Ok(transaction)
 }
 
 /// The index that is there now; an error when it is not valid.
@@ -587,16 +347,9 @@ async fn set_up(
 
 async fn run_step(client: &tokio_postgres::Client, step: &Step, spec: &VectorIndexSpec) -> Result<(), Error> {
     execute(client, &step.sql, &doing(spec)).await.map_err(|error| {
-        let error = error.statement(mask_literals(&step.sql));
-        match advice(&error) {
-            Some(advice) => error.advice(advice),
-            None => error,
-        }
+        let advice = advice(&error);
+        error.statement(mask_literals(&step.sql)).advice_if(advice)
     })
-}
-
-async fn execute(client: &tokio_postgres::Client, sql: &str, doing: &str) -> Result<(), Error> {
-    client.batch_execute(sql).await.map_err(|error| Error::postgres(doing, &error))
 }
 
 fn advice(error: &Error) -> Option<&'static str> {

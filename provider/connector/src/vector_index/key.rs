@@ -12,7 +12,7 @@ use super::spec::VectorIndexSpec;
 use crate::error::{Blame, Error};
 use crate::name::quote_ident;
 use crate::pg_type::PgType;
-use crate::sql_text::{Kind, Lexeme, lex};
+use crate::sql_text::{Kind, significant};
 
 /// The type of a column that pgvector can index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,7 +225,7 @@ impl Key {
 
 /// The names, numbers and casts of an expression, without brackets, commas and schemas.
 fn without_schemas(expression: &str) -> Vec<String> {
-    let lexemes: Vec<Lexeme<'_>> = lex(expression).into_iter().filter(|l| !l.is_blank()).collect();
+    let lexemes = significant(expression);
     let mut parts: Vec<String> = Vec::new();
     let mut i = 0;
     while let Some(lexeme) = lexemes.get(i) {

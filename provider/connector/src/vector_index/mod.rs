@@ -2,6 +2,10 @@
 
 mod build;
 mod catalog;
+mod decide;
+mod declaration;
+mod drop;
+mod faults;
 mod key;
 mod known_bugs;
 mod observe;
@@ -11,11 +15,11 @@ mod progress;
 mod remarks;
 mod spec;
 
-pub use build::{Applied, Build, apply, drop};
+pub use build::{Applied, Build, apply};
+pub use declaration::{Declaration, Given};
+pub use drop::drop;
 pub use key::{ColumnType, Key};
 pub use observe::{read, same_condition, table_of};
-pub use operator_class::{Method, Metric, Quantize, VectorType, of_operator_class, operator_class};
+pub use operator_class::{Method, Metric, Quantize, VectorType, operator_class};
 pub use plan::{Action, IndexPlan, ObservedIndex, Prior, Seen, plan, plan_new, reserved_name};
-pub use spec::{
-    BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, Declaration, Given, VectorIndexSpec, index_name,
-};
+pub use spec::{BuildSettings, DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, VectorIndexSpec, index_name};

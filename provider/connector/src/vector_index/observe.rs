@@ -8,9 +8,9 @@ use futures_util::future::{try_join, try_join3};
 use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::catalog::{self, Extension, Found, Table};
-use super::plan::{Prior, Recipe, Seen, not_concurrently, recipe, reserved_name};
+use super::plan::{Prior, Recipe, Seen, not_concurrently, recipe, reserved};
 use super::spec::VectorIndexSpec;
-use crate::database::{Database, Question, Scope};
+use crate::database::{Database, Question, Scope, Session, TableLock};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_literal};
 use crate::sql_text::mask_literals;
@@ -60,10 +60,6 @@ impl Place {
         let before = before.filter(|name| *name != index.name).map(|name| TableName::new(&index.schema, name));
         Self { table: table.clone(), index: index.clone(), before }
     }
-
-    fn reserved(&self) -> TableName {
-        TableName::new(&self.index.schema, reserved_name(&self.index))
-    }
 }
 
 impl Question for Place {
@@ -82,7 +78,7 @@ impl Question for Place {
 
 /// Looks at everything that concerns some indexes. What is printed must be pinned.
 async fn look_at(client: &impl GenericClient, places: &[Place]) -> Result<Vec<Option<Sight>>, tokio_postgres::Error> {
-    let reserved: Vec<TableName> = places.iter().map(Place::reserved).collect();
+    let reserved: Vec<TableName> = places.iter().map(|place| reserved(&place.index)).collect();
     let tables: HashSet<&TableName> = places.iter().map(|place| &place.table).collect();
     let names: HashSet<&TableName> =
         places.iter().flat_map(|place| place.before.iter().chain([&place.index])).chain(&reserved).collect();
@@ -117,6 +113,19 @@ pub(super) async fn look(
     let mut sights = look_at(&savepoint, &[place]).await.map_err(failed)?;
     savepoint.rollback().await.map_err(failed)?;
     Ok(sights.pop().flatten())
+}
+
+/// The same in a transaction of its own, under the table's lock.
+pub(super) async fn look_once(
+    lock: &TableLock,
+    session: &mut Session,
+    table: &TableName,
+    index: &TableName,
+) -> Result<Option<Sight>, Error> {
+    let mut transaction = session.begin_locked(lock).await?;
+    let sight = look(&mut transaction, table, index, None).await?;
+    transaction.rollback().await.map_err(|error| Error::postgres(format!("look for index {index}"), &error))?;
+    Ok(sight)
 }
 
 /// Reads an index; `None` when it is gone, with its table or alone, or when something else bears its name.

@@ -125,7 +125,7 @@ pub fn operator_class(ty: VectorType, metric: Metric, method: Method) -> Option<
 }
 
 /// What an operator class of pgvector is for.
-pub fn of_operator_class(class: &str) -> Option<(VectorType, Metric)> {
+pub(super) fn of_operator_class(class: &str) -> Option<(VectorType, Metric)> {
     CLASSES.iter().find(|(_, _, c, _)| *c == class).map(|(ty, metric, _, _)| (*ty, *metric))
 }
 

@@ -8,13 +8,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::key::{ColumnType, Key, Resolved, resolve};
 use super::operator_class::{Method, Metric};
 use super::spec::{DEFAULT_EF_CONSTRUCTION, DEFAULT_LISTS, DEFAULT_M, VectorIndexSpec};
 use crate::error::{Blame, Error};
-use crate::name::{TableName, quote_ident};
+use crate::name::{TableName, quote_ident, short_hash};
 use crate::sql_text::{Kind, lex};
 use crate::step::{Hazard, Lock, Step};
 
@@ -138,10 +137,13 @@ impl ObservedIndex {
 
 /// The name under which an index is built before it takes its own. Nobody else uses names that begin so.
 pub fn reserved_name(index: &TableName) -> String {
-    let digest = Sha256::new().chain_update(&index.schema).chain_update([0]).chain_update(&index.name).finalize();
-    let mut number = [0; 8];
-    number.copy_from_slice(&digest[..8]);
-    format!("terraform_pg_build_{:016x}", u64::from_be_bytes(number))
+    // No name holds a NUL, so the parts cannot run into each other.
+    format!("terraform_pg_build_{:016x}", short_hash(&format!("{}\0{}", index.schema, index.name)))
+}
+
+/// The index under that name.
+pub(super) fn reserved(index: &TableName) -> TableName {
+    TableName::new(&index.schema, reserved_name(index))
 }
 
 /// Decides what a change takes; `None` while the type of the column is not known.
@@ -249,15 +251,13 @@ pub(super) fn drop(index: &TableName, concurrently: bool) -> Step {
 
 /// The statement that drops what an interrupted build left behind. It is left out when that is gone or of use.
 pub(super) fn drop_leftover(spec: &VectorIndexSpec, concurrently: bool) -> Step {
-    let index = spec.qualified();
-    drop(&TableName::new(&index.schema, reserved_name(&index)), concurrently).skippable()
+    drop(&reserved(&spec.qualified()), concurrently).skippable()
 }
 
 /// The statements that build the index beside the old one and let it take its place.
 pub(super) fn replace_steps(spec: &VectorIndexSpec, recipe: &Recipe, concurrently: bool, old: &TableName) -> Vec<Step> {
-    let name = reserved_name(&spec.qualified());
-    let reserved = TableName::new(&spec.table.schema, &name);
-    let mut create = create(spec, recipe, concurrently, &name);
+    let reserved = reserved(&spec.qualified());
+    let mut create = create(spec, recipe, concurrently, &reserved.name);
     // A build that an earlier apply finished is taken instead.
     create.skippable = concurrently;
     vec![create, drop(old, false), rename(&reserved, &spec.index_name())]
@@ -268,8 +268,8 @@ pub(super) fn create_steps(spec: &VectorIndexSpec, recipe: &Recipe, concurrently
     if !concurrently {
         return vec![create(spec, recipe, false, &spec.index_name())];
     }
-    let name = reserved_name(&spec.qualified());
-    vec![create(spec, recipe, true, &name), rename(&TableName::new(&spec.table.schema, &name), &spec.index_name())]
+    let reserved = reserved(&spec.qualified());
+    vec![create(spec, recipe, true, &reserved.name), rename(&reserved, &spec.index_name())]
 }
 
 #[cfg(test)]
@@ -425,6 +425,6 @@ mod tests {
             steps[0].sql,
             "create index \"T__vector__e\" on \"My s\".\"T\" using hnsw (\"we\"\"ird\" vector_cosine_ops) with (m = 16) where (a > 5 -- why\n)"
         );
-        assert_eq!(reserved_name(&spec.qualified()).len(), "terraform_pg_build_".len() + 16);
+        assert_eq!(reserved_name(&spec.qualified()), "terraform_pg_build_9073af421e94b9cf");
     }
 }

@@ -3,9 +3,10 @@
 //! **Invariant:** only looks, through a connection of its own that it never waits long for.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_postgres::types::Type;
+use tokio_util::sync::CancellationToken;
 
 use crate::database::{Database, Scope};
 
@@ -47,7 +48,7 @@ pub(super) async fn watch<T>(
 }
 
 async fn look(database: &Database, pid: i32) -> Option<String> {
-    let scope = Scope { deadline: Some(Instant::now() + PATIENCE), ..Scope::default() };
+    let scope = Scope::new(CancellationToken::new(), Some(PATIENCE));
     let session = database.connect(&scope).await.ok()?;
     let rows = session
         .query_typed(

@@ -8,7 +8,7 @@ use super::operator_class::{Method, of_operator_class};
 use super::plan::Seen;
 use super::spec::{BuildSettings, DEFAULT_LISTS, VectorIndexSpec};
 use crate::database::{Notice, remarks};
-use crate::table::Warning;
+use crate::warning::Warning;
 
 /// A build, as far as it matters here.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use pg_connector::database::{Retries, is_transient};
+use pg_connector::database::Retries;
 use pg_connector::{Database, Error, Scope, TableName};
 use testbed::TestDatabase;
 
@@ -160,7 +160,7 @@ async fn a_transaction_that_deadlocks_is_run_again() {
                 };
                 let mut retries = Retries::new(&scope);
                 while let Err(error) = attempt().await {
-                    assert!(is_transient(&error) && retries.again(&error).await, "{error}");
+                    assert!(retries.again(&error).await, "{error}");
                 }
             })
         });

@@ -151,17 +151,7 @@ async fn rows_of_many_tables_are_digested_in_one_look() {
             let rows = [json!({ "id": i, "a": "x" }), json!({ "id": 1000 }), json!({ "id": 2000, "a": null })];
             let rows = rows.into_iter().take(i).filter_map(|row| Some((RowLabel::Index(i), row.as_object()?.clone())));
             let rows = rows::declare(&table, &rows.collect::<Vec<_>>()).unwrap();
-            let change = TableChange {
-                desired: table.clone(),
-                prior: None,
-                observed: None,
-                rows: Some(rows.clone().into()),
-                owned: None,
-                server_digest: None,
-                rows_drifted: false,
-                force_destroy: false,
-                create_vector_extension: false,
-            };
+            let change = TableChange { rows: Some(rows.clone().into()), ..TableChange::create(table.clone()) };
             let applied = table::apply(&database, &scope, &change, true).await.unwrap();
             declared.push((table, Owned::from(rows), applied.rows_digest));
         }

@@ -77,8 +77,13 @@ pub(crate) fn plain(ty: &Type, value: &Value, unknown_rule: &'static str) -> Vec
     findings.0
 }
 
-/// Checks a resource's identity.
-pub(crate) fn identity(attributes: &[Attribute], value: &Value, unknowns: Unknowns) -> Vec<Violation> {
+/// Checks the form of a resource's identity, which is one rule.
+pub(crate) fn identity(
+    rule: &'static str,
+    attributes: &[Attribute],
+    value: &Value,
+    unknowns: Unknowns,
+) -> Vec<Violation> {
     let mut findings = Findings::default();
     if attributes.is_empty() {
         if !value.is_null() {
@@ -87,7 +92,7 @@ pub(crate) fn identity(attributes: &[Attribute], value: &Value, unknowns: Unknow
     } else if !value.is_null() {
         object(attributes, value, unknowns, &At::ROOT, &mut findings);
     }
-    findings.0
+    super::named(rule, rule, findings.0)
 }
 
 /// Checks an object of these attributes: that each is there, and each one's value.

@@ -221,7 +221,7 @@ fn defaults_fill_a_configuration_at_every_depth() {
     let config = value(&json!({"columns": {"a": {"type": "int"}, "b": {"type": "?", "note": "n"}}}));
     let filled = value(&json!({"schema": "public", "columns": {
         "a": {"type": "int", "nullable": null, "note": "-"}, "b": {"type": "?", "nullable": null, "note": "n"}}}));
-    assert_eq!(with_defaults(&attributes, &config), filled);
+    assert_eq!(with_defaults(&attributes, config), filled);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 
 use super::StartError;
-use super::connection::Io;
+use super::connections::Io;
 
 /// A place to listen at.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use super::connection::{Connections, Count};
+use super::connections::{Connections, Count};
 
 /// What a shell reports of a process that SIGTERM ended.
 const TERMINATED: u8 = 128 + 15;

@@ -6,7 +6,7 @@
 //! the file system.
 
 mod companions;
-mod connection;
+mod connections;
 mod encoded;
 mod endpoint;
 mod handshake;
@@ -36,7 +36,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use self::companions::Companions;
-use self::connection::{Connections, Io, Wire};
+use self::connections::{Connections, Io, Wire};
 use self::encoded::Encoded;
 use self::endpoint::{Endpoint, Places};
 use self::handshake::Invitation;
@@ -46,7 +46,6 @@ use crate::log;
 use crate::provider::Provider;
 use crate::server::ProviderService;
 
-pub(crate) use self::connection::Connection;
 #[cfg(feature = "testing")]
 pub(crate) use self::tls::pinned as pinned_certificate;
 
@@ -64,14 +63,16 @@ const TLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs a provider as a process: answers `--version`, `--help` and `--debug`, or serves the CLI that started it.
 pub fn serve<P: Provider>(provider: P) -> ExitCode {
-    lifetime::remember_parent();
-    let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
-    run(&about, || ProviderService::new(provider))
+    serve_as(provider, |service| service)
 }
 
 /// Runs a provider whose service is wrapped by another, which sees every answer last: for providers that are to be wrong.
 #[cfg(feature = "testing")]
 pub fn serve_wrapped<P: Provider, S: ProviderRpc>(provider: P, wrap: impl FnOnce(ProviderService<P>) -> S) -> ExitCode {
+    serve_as(provider, wrap)
+}
+
+fn serve_as<P: Provider, S: ProviderRpc>(provider: P, wrap: impl FnOnce(ProviderService<P>) -> S) -> ExitCode {
     lifetime::remember_parent();
     let about = About { name: provider.name(), version: provider.version(), address: provider.address() };
     run(&about, || wrap(ProviderService::new(provider)))

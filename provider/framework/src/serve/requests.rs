@@ -1,7 +1,7 @@
 //! Requests in tasks of their own.
 //!
 //! The HTTP/2 server drops a request's work halfway, at whatever it waits for, when its connection is lost. Here the work
-//! goes on instead: it hears through [`Connection::ended`](super::Connection) that nobody waits for it any more, and can
+//! goes on instead: it hears through [`Connection::ended`](crate::connection::Connection) that nobody waits for it any more, and can
 //! roll back.
 //!
 //! **Invariant:** the process does not end before every request has, or has had its time.

@@ -5,8 +5,8 @@
 
 use tfplugin_proto::tfplugin6::apply_resource_change;
 
-use crate::checks;
 use crate::checks::state::Unknowns;
+use crate::checks::{self, Violation};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::plan_steps::with_kept_spelling;
 use crate::provider::Provider;
@@ -87,8 +87,9 @@ fn done<D: Send + Sync>(
         state.identity = plan.identity.clone();
     }
     let mut violations = checks::result::result(attributes, &plan.value, &state.value);
-    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("A10"));
-    violations.extend(checks::named("A10", "A10", found));
+    let identity_faults = identity_faults(managed, &state.identity);
+    let is_identity_usable = identity_faults.is_empty();
+    violations.extend(identity_faults);
     // CLIs that know no identities send none, so an update may have none to keep.
     let identity_needed = !managed.identity.is_empty() && (operation == Operation::Create || !plan.identity.is_null());
     if identity_needed && state.identity.is_null() {
@@ -102,11 +103,15 @@ fn done<D: Send + Sync>(
             let create = operation == Operation::Create;
             state.value = if create { without_unknowns(&plan.value) } else { Value::Null };
         }
-        if !checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("A10")).is_empty() {
+        if !is_identity_usable {
             state.identity = Value::Null;
         }
     }
     answer(managed, &state, diagnostics)
+}
+
+fn identity_faults<D: Send + Sync>(managed: &ManagedType<D>, identity: &Value) -> Vec<Violation> {
+    checks::state::identity("A10", &managed.identity, identity, Unknowns::Forbidden("A10"))
 }
 
 /// The answer after a failure, with what is left according to the resource.
@@ -123,10 +128,10 @@ fn failed<D: Send + Sync>(
         diagnostics.push(Diagnostic::error("Failed without a reason", detail));
     }
     let Some(mut state) = state else { return gone(diagnostics) };
-    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("A10"));
-    if !found.is_empty() {
+    let identity_faults = identity_faults(managed, &state.identity);
+    if !identity_faults.is_empty() {
         state.identity = Value::Null;
-        diagnostics.extend(checks::report(managed.name, "the failed apply", checks::named("A10", "A10", found)));
+        diagnostics.extend(checks::report(managed.name, "the failed apply", identity_faults));
     }
     let violations = checks::state::state(&managed.schema.attributes, &state.value, "A6");
     if violations.is_empty() {

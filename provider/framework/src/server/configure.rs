@@ -31,7 +31,7 @@ pub(super) async fn configure<P: Provider>(
     call.session.begin(secrets::of(&registry.schema.attributes, &config));
     let unknown = unknown_attributes(&config);
     let configured = if unknown.is_empty() {
-        let config = with_defaults(&registry.schema.attributes, &config);
+        let config = with_defaults(&registry.schema.attributes, config);
         let context = call.session.context(None);
         let work = registry.provider.configure(&config);
         Configured::Known(Arc::new(running::run(&context, None, "configure the provider", work).await?))

@@ -35,22 +35,15 @@ pub(super) async fn read_source<P: Provider>(
     rules: DataRules,
 ) -> Result<(proto::DynamicValue, Vec<proto::Diagnostic>), Diagnostics> {
     let act = format!("read {}", data.name);
-    let config = with_defaults(&data.schema.attributes, &data.decode(config)?);
+    let config = with_defaults(&data.schema.attributes, data.decode(config)?);
     let limit = Some(timeouts::limit(&data.schema, &config, Operation::Read));
     let context = call.session.configured_context(limit, &act)?;
-    let outcome = running::run(&context, limit, &act, data.source.read(&context, &config)).await;
-    let mut diagnostics = context.take_warnings();
-    let errors = match outcome {
-        Ok(value) => {
-            let violations = checks::state::data(rules, &data.schema.attributes, &config, &value);
-            if violations.is_empty() {
-                let value = wire::encode(&value, &data.ty, &format!("result of {}", data.name))?;
-                return Ok((value, wire::diagnostics(diagnostics)));
-            }
-            checks::report(data.name, "the read", violations)
-        }
-        Err(errors) => errors,
-    };
-    diagnostics.extend(errors);
-    Err(diagnostics)
+    let (value, mut diagnostics) = running::told(&context, limit, &act, data.source.read(&context, &config)).await?;
+    let violations = checks::state::data(rules, &data.schema.attributes, &config, &value);
+    if !violations.is_empty() {
+        diagnostics.extend(checks::report(data.name, "the read", violations));
+        return Err(diagnostics);
+    }
+    let value = wire::encode(&value, &data.ty, &format!("result of {}", data.name))?;
+    Ok((value, wire::diagnostics(diagnostics)))
 }

@@ -7,9 +7,9 @@ use tfplugin_proto::tfplugin6::generate_resource_config;
 
 use crate::diagnostics::Diagnostics;
 use crate::equality::equal;
-use crate::plan_steps::default_value;
+use crate::plan_steps::{default_value, each_attribute, each_object};
 use crate::provider::Provider;
-use crate::schema::{Attribute, Kind, Mode, Nesting};
+use crate::schema::{Attribute, Kind, Mode};
 use crate::value::Value;
 
 use super::Call;
@@ -21,33 +21,20 @@ pub(super) fn generate<P: Provider>(
 ) -> Result<generate_resource_config::Response, Diagnostics> {
     let managed = call.registry.resource(&request.type_name)?;
     let state = managed.decode(request.state.as_ref(), "state")?;
-    let mut config = config(&managed.schema.attributes, &state);
+    let mut config = config(&managed.schema.attributes, state);
     managed.resource.generate(&mut config);
     let config = Some(managed.encode(&config, "configuration")?);
     Ok(generate_resource_config::Response { config, diagnostics: Vec::new() })
 }
 
-pub(super) fn config(attributes: &[Attribute], state: &Value) -> Value {
-    if state.as_map().is_none() {
-        return state.clone();
-    }
-    Value::object(attributes.iter().map(|a| (a.name, argument(a, state.get(a.name)))))
-}
-
-fn argument(attribute: &Attribute, value: &Value) -> Value {
-    let is_default = default_value(attribute).is_some_and(|default| equal(&attribute.ty(), &default, value));
-    let unwanted = attribute.deprecated.is_some() && attribute.mode != Mode::Required;
-    if attribute.mode == Mode::Computed || unwanted || attribute.write_only || is_default {
-        return Value::Null;
-    }
-    match (&attribute.kind, value) {
-        (Kind::Nested(Nesting::Single, attributes), value) => config(attributes, value),
-        (Kind::Nested(_, attributes), Value::Map(items)) => {
-            Value::Map(items.iter().map(|(key, item)| (key.clone(), config(attributes, item))).collect())
+pub(super) fn config(attributes: &[Attribute], state: Value) -> Value {
+    each_attribute(attributes, state, |attribute, value| {
+        let is_default = default_value(attribute).is_some_and(|default| equal(&attribute.ty(), &default, &value));
+        let unwanted = attribute.deprecated.is_some() && attribute.mode != Mode::Required;
+        match &attribute.kind {
+            _ if attribute.mode == Mode::Computed || unwanted || attribute.write_only || is_default => Value::Null,
+            Kind::Nested(nesting, inner) => each_object(*nesting, value, |item| config(inner, item)),
+            Kind::Plain(_) => value,
         }
-        (Kind::Nested(_, attributes), Value::List(items)) => {
-            Value::List(items.iter().map(|item| config(attributes, item)).collect())
-        }
-        (_, value) => value.clone(),
-    }
+    })
 }

@@ -35,15 +35,8 @@ pub(super) async fn import<P: Provider>(
     let act = format!("import {name}");
     let limit = Some(timeouts::limit(&managed.schema, &Value::Null, Operation::Read));
     let context = call.session.configured_context(limit, &act)?;
-    let outcome = running::run(&context, limit, &act, managed.resource.import(&context, id)).await;
-    let mut diagnostics = context.take_warnings();
-    let mut state = match outcome {
-        Ok(state) => state,
-        Err(errors) => {
-            diagnostics.extend(errors);
-            return Err(diagnostics);
-        }
-    };
+    let work = managed.resource.import(&context, id);
+    let (mut state, mut diagnostics) = running::told(&context, limit, &act, work).await?;
     state.value = with_all_attributes(&managed.schema.attributes, state.value);
     if state.identity.is_null() {
         state.identity = identity;
@@ -53,8 +46,7 @@ pub(super) async fn import<P: Provider>(
     if state.value.is_null() {
         violations.push(checks::whole("I1", "the imported object is null"));
     }
-    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("I5"));
-    violations.extend(checks::named("I5", "I5", found));
+    violations.extend(checks::state::identity("I5", &managed.identity, &state.identity, Unknowns::Forbidden("I5")));
     if !violations.is_empty() {
         diagnostics.extend(checks::report(name, "the import", violations));
         return Err(diagnostics);

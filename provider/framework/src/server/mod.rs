@@ -36,8 +36,8 @@ use tfplugin_proto::tfplugin6::{
 };
 use tonic::Extensions;
 
+use crate::connection::Connection;
 use crate::provider::Provider;
-use crate::serve::Connection;
 
 use self::border::Answer;
 use self::session::Session;
@@ -74,13 +74,6 @@ pub(crate) struct Call<'a, P: Provider> {
     session: Arc<Session<P::Data>>,
 }
 
-impl<P: Provider> Call<'_, P> {
-    /// What the provider block holds that must not be shown.
-    fn secrets(&self) -> Arc<[String]> {
-        self.session.secrets()
-    }
-}
-
 /// Implements the service: requests that hold nothing, requests that are answered at once, and those that wait for
 /// something. After each stands whose attributes its diagnostics are about, and which field names it.
 macro_rules! requests {
@@ -97,7 +90,7 @@ macro_rules! requests {
             ) -> Result<tonic::Response<$empty::Response>, tonic::Status> {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let work = async { Ok($told(&call)) };
-                Ok(tonic::Response::new(border::answer(stringify!($empty), call.secrets(), work).await))
+                Ok(tonic::Response::new(border::answer(stringify!($empty), call.session.secrets(), work).await))
             })*
 
             $(async fn $quick(
@@ -107,7 +100,7 @@ macro_rules! requests {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let request = request.into_inner();
                 let work = async { $answer(&call, &request) };
-                let mut answer = border::answer(stringify!($quick), call.secrets(), work).await;
+                let mut answer = border::answer(stringify!($quick), call.session.secrets(), work).await;
                 places::fit(places::$owner(&self.registry $(, &request.$name)?), answer.told());
                 Ok(tonic::Response::new(answer))
             })*
@@ -119,7 +112,7 @@ macro_rules! requests {
                 let call = Call { registry: &self.registry, session: self.session(request.extensions()) };
                 let request = request.into_inner();
                 let work = $work(&call, &request);
-                let mut answer = border::answer(stringify!($method), call.secrets(), work).await;
+                let mut answer = border::answer(stringify!($method), call.session.secrets(), work).await;
                 places::fit(places::$whose(&self.registry $(, &request.$of)?), answer.told());
                 Ok(tonic::Response::new(answer))
             })*

@@ -40,8 +40,7 @@ pub(super) fn move_state<P: Provider>(
     if state.value.is_null() {
         violations.push(checks::whole("M1", "the moved object is null"));
     }
-    let found = checks::state::identity(&managed.identity, &state.identity, Unknowns::Forbidden("M2"));
-    violations.extend(checks::named("M1", "M1", found));
+    violations.extend(checks::state::identity("M1", &managed.identity, &state.identity, Unknowns::Forbidden("M2")));
     if !violations.is_empty() {
         return Err(checks::report(name, "the move", violations));
     }

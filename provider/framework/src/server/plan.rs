@@ -47,22 +47,11 @@ pub(super) async fn plan<P: Provider>(
     let limit = Some(timeouts::limit(&managed.schema, &config, Operation::Read));
     let context = call.session.context(limit);
     let plan_request = PlanRequest { prior: &prior, config: &config, private: &private };
-    let work = async {
-        let told = managed.resource.plan(&context, plan_request, &mut plan).await;
-        if told.has_error() { Err(told) } else { Ok(told) }
-    };
-    let outcome = running::run(&context, limit, &format!("plan {}", managed.name), work).await;
-    let mut diagnostics = context.take_warnings();
-    match outcome {
-        Ok(told) => diagnostics.extend(told),
-        Err(errors) => {
-            diagnostics.extend(errors);
-            return Err(diagnostics);
-        }
-    }
+    let work = async { unless_refused(managed.resource.plan(&context, plan_request, &mut plan).await) };
+    let (warnings, mut diagnostics) = running::told(&context, limit, &format!("plan {}", managed.name), work).await?;
+    diagnostics.extend(warnings);
 
-    let replace = check(managed, &prior, &config, &prior_identity, &mut plan);
-    let replace = match replace {
+    let replace = match check(managed, &prior, &config, &prior_identity, &mut plan) {
         Ok(replace) => replace,
         Err(violations) => {
             diagnostics.extend(violations);
@@ -77,6 +66,11 @@ pub(super) async fn plan<P: Provider>(
         diagnostics: wire::diagnostics(diagnostics),
         ..Default::default()
     })
+}
+
+/// What a resource said of a plan, as errors if one is among it.
+fn unless_refused(told: Diagnostics) -> Result<Diagnostics, Diagnostics> {
+    if told.has_error() { Err(told) } else { Ok(told) }
 }
 
 /// Checks a plan and puts its replace list in order.
@@ -94,11 +88,7 @@ fn check<D: Send + Sync>(
     });
     let in_place = !prior.is_null() && replace.is_empty();
     let unknowns = if in_place { Unknowns::Forbidden("P11") } else { Unknowns::Allowed };
-    violations.extend(checks::named(
-        "P11",
-        "P11",
-        checks::state::identity(&managed.identity, &plan.identity, unknowns),
-    ));
+    violations.extend(checks::state::identity("P11", &managed.identity, &plan.identity, unknowns));
     if in_place && !prior_identity.is_null() && plan.identity != *prior_identity {
         violations.push(checks::whole("P11", "an update in place changes the identity"));
     }
@@ -115,20 +105,10 @@ async fn destroy<P: Provider>(
     let private = wire::decode_private(&request.prior_private)?;
     let limit = Some(timeouts::limit(&managed.schema, prior, Operation::Read));
     let context = call.session.context(limit);
-    let work = async {
-        let told = managed.resource.plan_destroy(&context, prior, &private).await;
-        if told.has_error() { Err(told) } else { Ok(told) }
-    };
+    let work = async { unless_refused(managed.resource.plan_destroy(&context, prior, &private).await) };
     let act = format!("plan the destruction of {}", managed.name);
-    let outcome = running::run(&context, limit, &act, work).await;
-    let mut diagnostics = context.take_warnings();
-    match outcome {
-        Ok(told) => diagnostics.extend(told),
-        Err(errors) => {
-            diagnostics.extend(errors);
-            return Err(diagnostics);
-        }
-    }
+    let (warnings, mut diagnostics) = running::told(&context, limit, &act, work).await?;
+    diagnostics.extend(warnings);
     Ok(plan_resource_change::Response {
         planned_state: Some(wire::null()),
         planned_private: request.prior_private.clone(),

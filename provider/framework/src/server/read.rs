@@ -36,30 +36,21 @@ pub(super) async fn read<P: Provider>(
     let private = wire::decode_private(&request.private)?;
 
     let limit = Some(timeouts::limit(&managed.schema, &before, Operation::Read));
-    let context = call.session.configured_context(limit, &format!("read {name}"))?;
+    let act = format!("read {name}");
+    let context = call.session.configured_context(limit, &act)?;
     let state = State { value: before.clone(), private, identity: identity.clone() };
     let work = managed.resource.read(&context, state);
-    let outcome = running::run(&context, limit, &format!("read {name}"), work).await;
-
-    let mut diagnostics = context.take_warnings();
-    let after = match outcome {
-        Ok(Some(after)) => after,
-        Ok(None) => {
-            let new_state = Some(wire::null());
-            let diagnostics = wire::diagnostics(diagnostics);
-            return Ok(read_resource::Response { new_state, diagnostics, ..Default::default() });
-        }
-        Err(errors) => {
-            diagnostics.extend(errors);
-            return Err(diagnostics);
-        }
+    let (after, mut diagnostics) = running::told(&context, limit, &act, work).await?;
+    let Some(after) = after else {
+        let new_state = Some(wire::null());
+        let diagnostics = wire::diagnostics(diagnostics);
+        return Ok(read_resource::Response { new_state, diagnostics, ..Default::default() });
     };
 
     let value = with_kept_spelling(&managed.schema.attributes, &before, after.value);
     let mut violations = checks::named("F1", "F5", checks::state::state(&managed.schema.attributes, &value, "F2"));
     let new_identity = if after.identity.is_null() { identity.clone() } else { after.identity };
-    let found = checks::state::identity(&managed.identity, &new_identity, Unknowns::Forbidden("F6"));
-    violations.extend(checks::named("F6", "F6", found));
+    violations.extend(checks::state::identity("F6", &managed.identity, &new_identity, Unknowns::Forbidden("F6")));
     if !identity.is_null() && new_identity != identity {
         violations.push(checks::whole("F7", "the identity has changed"));
     }

@@ -28,6 +28,24 @@ impl Failure for ApplyFailure {
     }
 }
 
+/// Runs an operation that leaves nothing behind when it fails. What it warned of comes with its result, and before its errors.
+pub(crate) async fn told<D, T>(
+    context: &Context<D>,
+    limit: Option<Limit>,
+    act: &str,
+    work: impl Future<Output = Result<T, Diagnostics>>,
+) -> Result<(T, Diagnostics), Diagnostics> {
+    let outcome = run(context, limit, act, work).await;
+    let mut warnings = context.take_warnings();
+    match outcome {
+        Ok(result) => Ok((result, warnings)),
+        Err(errors) => {
+            warnings.extend(errors);
+            Err(warnings)
+        }
+    }
+}
+
 /// Runs an operation; `act` says what it does to what, such as `create pg_table`.
 pub(crate) async fn run<D, T, E: Failure>(
     context: &Context<D>,

@@ -2,7 +2,8 @@
 //!
 //! For conformance tests of any provider in any language; only with the feature `testing`.
 //!
-//! **Invariant:** nothing here shares code with the serving side, so that a mistake there is not repeated here.
+//! **Invariant:** what starts, greets and asks a plugin shares no code with the serving side, so that a mistake there is not
+//! repeated here.
 
 mod certificate;
 pub mod conformance;

@@ -15,7 +15,7 @@ use crate::path::{Path, Step};
 use crate::serve::pinned_certificate;
 use crate::timeouts::parse_duration;
 use crate::types::Type;
-use crate::value::{Value, equal};
+use crate::value::{Value, canonical};
 use crate::wire;
 
 /// A way in: its name, which is its fuzz target's too, and what happens to bytes there.
@@ -133,6 +133,12 @@ fn typed(data: &[u8]) -> (Type, &[u8]) {
     let line = data.iter().position(|byte| *byte == b'\n');
     let found = line.and_then(|end| Some((Type::from_json(&data[..end]).ok()?, &data[end + 1..])));
     found.unwrap_or((Type::Dynamic, data))
+}
+
+/// Whether two values of one type are the same, also in what is known of their unknowns; the elements of sets may come in
+/// any order.
+pub fn equal(a: &Value, b: &Value, ty: &Type) -> bool {
+    canonical(a.clone(), ty) == canonical(b.clone(), ty)
 }
 
 /// A value that was read can be written, and what is written is read as what is written again.

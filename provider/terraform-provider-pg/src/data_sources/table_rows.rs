@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, HashSet};
 use async_trait::async_trait;
 use pg_connector::name::name_fault;
 use pg_connector::source::{self, Kind, OrderBy, RecordCheck, Rows, SourceQuery};
-use pg_connector::{Blame, Error, TableName};
+use pg_connector::{Error, TableName};
 use tfplugin::{
     Attribute, Context, DataSource, Default, Diagnostic, Diagnostics, Mode, Number, Path, Schema, Type, Typed, Value,
 };
 
+use crate::attributes::read_timeout;
 use crate::diagnostics;
-use crate::provider_block::Data;
-use crate::resources::timeouts;
+use crate::provider_block::{self, Data};
 
 /// The data source.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl DataSource<Data> for TableRows {
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
         let params = config.get("params");
         // What is not known yet may still turn out to be left out.
-        if config.get("where").is_null() && !params.is_null() && !params.is_unknown() {
+        if config.get("where").is_null() && params.is_given() {
             diagnostics.push(invalid("params", "params are the parameters of where, and there is no where."));
         }
         if let (Some(columns), Some(record)) = (texts(config.get("columns")), config.get("record_schema").as_str())
@@ -53,12 +53,13 @@ impl DataSource<Data> for TableRows {
     async fn read(&self, context: &Context<Data>, config: &Value) -> Result<Value, Diagnostics> {
         let (query, record) = query(config)?;
         let scope = diagnostics::scope(context);
-        let failed = |error: Error| Diagnostics::from(diagnostics::error(&scope.explain(error), &path));
-        let mut session = diagnostics::database(context)?.connect(&scope).await.map_err(failed)?;
+        let failed =
+            |error: Error| Diagnostics::from(diagnostics::error(&scope.explain(error), &diagnostics::attribute));
+        let mut session = provider_block::data(context)?.database.connect(&scope).await.map_err(failed)?;
         let transaction = session.begin().await.map_err(failed)?;
         let rows = source::read(&transaction, &query).await.map_err(failed)?;
         if let Some(record) = record {
-            record.check(&rows).map_err(|errors| diagnostics::errors(&errors, &path))?;
+            record.check(&rows).map_err(|errors| diagnostics::errors(&errors, &diagnostics::attribute))?;
         }
         let mut result = config.clone();
         result.set("rows", value_of(rows).map_err(failed)?);
@@ -148,7 +149,7 @@ fn schema() -> Schema {
                 Mode::Computed,
                 "The rows: a list of objects with one attribute for each column.",
             ),
-            timeouts::reading(),
+            read_timeout(),
         ],
     }
 }
@@ -213,14 +214,6 @@ fn limit(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Where in the configuration the connector puts the blame.
-fn path(blame: &Blame) -> Path {
-    match blame {
-        Blame::Attribute(name) => Path::root(name),
-        _ => Path::default(),
-    }
-}
-
 /// The elements of a list of text; `None` when there is no list or some of it is not known.
 fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_list()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
@@ -233,7 +226,7 @@ fn query(config: &Value) -> Result<(SourceQuery, Option<RecordCheck>), Diagnosti
     let record = text("record_schema")
         .map(|schema| RecordCheck::new(&schema))
         .transpose()
-        .map_err(|error| Diagnostics::from(diagnostics::error(&error, &path)))?;
+        .map_err(|error| Diagnostics::from(diagnostics::error(&error, &diagnostics::attribute)))?;
     let order_by = texts(config.get("order_by"))
         .unwrap_or_default()
         .iter()

@@ -2,5 +2,4 @@
 
 pub mod sql_attachment;
 pub mod table_target;
-pub mod timeouts;
 pub mod vector_index;

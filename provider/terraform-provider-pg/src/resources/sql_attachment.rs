@@ -6,16 +6,15 @@
 
 use async_trait::async_trait;
 use pg_connector::attachment::{self, Attachment, OnTeardownError, Remains, Text};
-use pg_connector::{Blame, Error, TableName};
+use pg_connector::{Error, TableName};
 use tfplugin::{
     ApplyFailure, Attribute, Context, Default, Diagnostic, Diagnostics, ImportId, Mode, Path, Plan, PlanRequest,
     Private, Refinement, Resource, Schema, State, Type, Value,
 };
 
+use crate::attributes::{one_of, same_table, timeouts};
 use crate::diagnostics;
-use crate::provider_block::Data;
-use crate::resources::table_target::schema::one_of;
-use crate::resources::timeouts;
+use crate::provider_block::{self, Data};
 
 /// The resource.
 #[derive(Debug)]
@@ -49,7 +48,10 @@ impl Resource<Data> for SqlAttachment {
         };
         for text in [Text::Setup, Text::Teardown, Text::Check] {
             if let Some(sql) = config.get(text.attribute()).as_str() {
-                diagnostics.extend(diagnostics::errors(&attachment::faults(text, sql, transactional), &path));
+                diagnostics.extend(diagnostics::errors(
+                    &attachment::faults(text, sql, transactional),
+                    &diagnostics::attribute,
+                ));
             }
         }
     }
@@ -62,7 +64,7 @@ impl Resource<Data> for SqlAttachment {
     }
 
     async fn read(&self, context: &Context<Data>, state: State) -> Result<Option<State>, Diagnostics> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         let there = attachment::read(database, &diagnostics::scope(context), &declared(&state.value, &state.private)?)
             .await
             .map_err(|error| one(&error))?;
@@ -70,14 +72,12 @@ impl Resource<Data> for SqlAttachment {
     }
 
     async fn create(&self, context: &Context<Data>, _config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         match attachment::create(database, &diagnostics::scope(context), &declared(&plan.value, &Private::default())?)
             .await
         {
             Ok(warnings) => {
-                for warning in &warnings {
-                    context.warn(diagnostics::warning(warning));
-                }
+                diagnostics::warn(context, &warnings);
                 Ok(state_after(plan))
             }
             // With a state the CLI knows it as tainted: it is torn down before it is set up again.
@@ -98,13 +98,11 @@ impl Resource<Data> for SqlAttachment {
         _config: &Value,
         plan: Plan,
     ) -> Result<State, ApplyFailure> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         let (old, new) = (declared(prior, &plan.private)?, declared(&plan.value, &Private::default())?);
         let failure = match attachment::change(database, &diagnostics::scope(context), &old, &new).await {
             Ok(warnings) => {
-                for warning in &warnings {
-                    context.warn(diagnostics::warning(warning));
-                }
+                diagnostics::warn(context, &warnings);
                 let still_in_part = old.in_part && old.setup_sql == new.setup_sql;
                 let state = state_after(plan);
                 return Ok(if still_in_part { in_part(state) } else { state });
@@ -131,12 +129,10 @@ impl Resource<Data> for SqlAttachment {
     }
 
     async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         match attachment::destroy(database, &diagnostics::scope(context), &declared(prior, private)?).await {
             Ok(warnings) => {
-                for warning in &warnings {
-                    context.warn(diagnostics::warning(warning));
-                }
+                diagnostics::warn(context, &warnings);
                 Ok(())
             }
             Err(failure) => {
@@ -226,7 +222,7 @@ fn schema() -> Schema {
             )
             .default(Default::String("fail"))
             .validate(on_teardown_error),
-            timeouts::attribute(),
+            timeouts(),
             sql("id", Mode::Computed, "`{table}/{name}`."),
         ],
     }
@@ -234,13 +230,6 @@ fn schema() -> Schema {
 
 fn on_teardown_error(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     one_of(value, &["fail", "warn"], path, diagnostics);
-}
-
-fn same_table(a: &Value, b: &Value) -> bool {
-    match (a.as_str().map(str::parse::<TableName>), b.as_str().map(str::parse::<TableName>)) {
-        (Some(Ok(a)), Some(Ok(b))) => a == b,
-        _ => false,
-    }
 }
 
 /// The attachment that a wholly known value declares, with what private state notes of it.
@@ -290,15 +279,8 @@ fn id(value: &Value) -> Option<String> {
     Some(format!("{table}/{}", value.get("name").as_str()?))
 }
 
-fn path(blame: &Blame) -> Path {
-    match blame {
-        Blame::Attribute(name) => Path::root(name),
-        _ => Path::default(),
-    }
-}
-
 fn one(error: &Error) -> Diagnostics {
-    diagnostics::error(error, &path).into()
+    diagnostics::error(error, &diagnostics::attribute).into()
 }
 
 #[cfg(test)]

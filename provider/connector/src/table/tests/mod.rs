@@ -66,17 +66,7 @@ fn observed(table: &TableSpec) -> ObservedTable {
 }
 
 fn change(prior: Option<&TableSpec>, desired: &TableSpec) -> TableChange {
-    TableChange {
-        desired: desired.clone(),
-        prior: prior.cloned(),
-        observed: prior.map(observed),
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
-        force_destroy: false,
-        create_vector_extension: true,
-    }
+    TableChange { prior: prior.cloned(), observed: prior.map(observed), ..TableChange::create(desired.clone()) }
 }
 
 fn declare(table: &TableSpec, rows: &Value) -> DeclaredRows {

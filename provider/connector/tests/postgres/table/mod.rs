@@ -82,15 +82,12 @@ impl Target {
         let objects = rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone());
         let rows: Vec<_> = objects.enumerate().map(|(i, row)| (RowLabel::Index(i), row)).collect();
         TableChange {
-            desired: desired.clone(),
             prior: self.prior.clone(),
             observed: self.observed.clone(),
             rows: (!rows.is_empty()).then(|| rows::declare(desired, &rows).unwrap().into()),
             owned: self.owned.clone(),
-            server_digest: None,
-            rows_drifted: false,
             force_destroy: self.force,
-            create_vector_extension: true,
+            ..TableChange::create(desired.clone())
         }
     }
 

@@ -314,17 +314,7 @@ async fn tables_of_others_are_filled_and_emptied_of_our_rows() {
 #[tokio::test]
 async fn without_pgvector_or_the_right_to_create_it_the_error_says_what_to_do() {
     let server = TestDatabase::new(15).await;
-    let change = |name: &str| TableChange {
-        desired: spec(&TableName::new("public", name), &[("e", "vector(3)")]),
-        prior: None,
-        observed: None,
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
-        force_destroy: false,
-        create_vector_extension: true,
-    };
+    let change = |name: &str| TableChange::create(spec(&TableName::new("public", name), &[("e", "vector(3)")]));
     let error = table::apply(&database(&server), &scope(), &change("t"), true).await.unwrap_err();
     assert!(error.advised().unwrap().contains("not installed on the server"), "{error}");
     let without = TableChange { create_vector_extension: false, ..change("t") };

@@ -47,18 +47,7 @@ async fn many_tables_share_one_schema_and_one_extension() {
                 let name = TableName::new(format!("app{round}"), format!("t{i}"));
                 let desired = spec(&name, &[("e", "vector(3)")]);
                 tasks.spawn(async move {
-                    let change = TableChange {
-                        desired,
-                        prior: None,
-                        observed: None,
-                        rows: None,
-                        owned: None,
-                        server_digest: None,
-                        rows_drifted: false,
-                        force_destroy: false,
-                        create_vector_extension: true,
-                    };
-                    table::apply(&database, &scope(), &change, true).await.map(drop)
+                    table::apply(&database, &scope(), &TableChange::create(desired), true).await.map(drop)
                 });
             }
             while let Some(done) = tasks.join_next().await {

@@ -182,7 +182,7 @@ async fn a_required_attribute_is_generated_though_it_is_deprecated() {
     let optional = Attribute { name: "b", mode: Mode::Optional, ..required.clone() };
     let state = Value::object([("a", Value::from("x")), ("b", Value::from("y"))]);
     let expected = Value::object([("a", Value::from("x")), ("b", Value::Null)]);
-    assert_eq!(crate::server::generate::config(&[required, optional], &state), expected);
+    assert_eq!(crate::server::generate::config(&[required, optional], state), expected);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
-use crate::serve::Connection;
+use crate::connection::Connection;
 use crate::value::Value;
 use crate::wire;
 

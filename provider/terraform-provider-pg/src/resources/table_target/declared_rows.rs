@@ -75,7 +75,7 @@ pub async fn declared(config: &Value, table: Option<&TableSpec>, files: &Files) 
 pub fn faults(config: &Value) -> Diagnostics {
     let file = config.get("rows_file");
     // What is not known yet may still turn out to be left out.
-    let given = |name: &str| !config.get(name).is_null() && !config.get(name).is_unknown();
+    let given = |name: &str| config.get(name).is_given();
     let mut faults = Diagnostics::default();
     if given("rows_file") && given("rows") {
         let detail = "Rows come from rows or from rows_file, not from both.";

@@ -3,9 +3,9 @@
 mod declared_rows;
 mod inferred;
 mod memory;
-pub(in crate::resources) mod model;
+mod model;
 mod plan;
-pub mod schema;
+mod schema;
 
 use async_trait::async_trait;
 use pg_connector::catalog::{self, RelationKind, Wanted};
@@ -20,7 +20,8 @@ use tfplugin::{
 
 use self::memory::Memory;
 use crate::diagnostics;
-use crate::provider_block::Data;
+use crate::provider_block::{self, Data};
+use crate::steps;
 
 /// The resource.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Resource<Data> for TableTarget {
 
     fn validate(&self, config: &Value, diagnostics: &mut Diagnostics) {
         // What is not known yet may still turn out to be left out.
-        let given = |name: &str| !config.get(name).is_null() && !config.get(name).is_unknown();
+        let given = |name: &str| config.get(name).is_given();
         let left_out = |name: &str| config.get(name).is_null();
         let fault = if left_out("columns") && left_out("record_schema") {
             Some(("columns", "Exactly one of columns and record_schema must be set, and neither is."))
@@ -82,20 +83,20 @@ impl Resource<Data> for TableTarget {
     }
 
     async fn plan_destroy(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Diagnostics {
-        let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
+        let Some(data) = provider_block::known(context) else { return Diagnostics::default() };
         let consent = prior.get("force_destroy").as_bool() == Some(true);
         let drop = match Memory::from_private(private).and_then(|memory| plan::table_drop(prior, &memory, consent)) {
             Ok(drop) => drop,
             Err(diagnostics) => return diagnostics,
         };
         match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
-            Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
+            Ok(warnings) => diagnostics::warnings(&warnings),
             Err(errors) => diagnostics::errors(&errors, &model::path),
         }
     }
 
     async fn read(&self, context: &Context<Data>, mut state: State) -> Result<Option<State>, Diagnostics> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         let Some(name) = model::table_name(&state.value) else {
             return Err(Diagnostic::error("Cannot read the table's state", "It names no table.").into());
         };
@@ -179,7 +180,7 @@ impl Resource<Data> for TableTarget {
     }
 
     async fn delete(&self, context: &Context<Data>, prior: &Value, private: &Private) -> Result<(), ApplyFailure> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         let mut memory = Memory::from_private(private)?;
         if memory.declared.is_none() && !prior.get("rows_file").is_null() {
             memory.ledger = sole_ledger(context, prior).await?;
@@ -187,9 +188,7 @@ impl Resource<Data> for TableTarget {
         let consent = memory.force_destroy.unwrap_or_else(|| prior.get("force_destroy").as_bool() == Some(true));
         let drop = plan::table_drop(prior, &memory, consent)?;
         let warnings = table::drop(database, &diagnostics::scope(context), &drop).await.map_err(|e| one(&e))?;
-        for warning in &warnings {
-            context.warn(diagnostics::warning(warning));
-        }
+        diagnostics::warn(context, &warnings);
         Ok(())
     }
 
@@ -205,7 +204,7 @@ impl Resource<Data> for TableTarget {
         if !faults.is_empty() {
             return Err(diagnostics::errors(&faults, &|_| Path::default()));
         }
-        if let Some(data) = diagnostics::known_database(context) {
+        if let Some(data) = provider_block::known(context) {
             let (scope, doing) = (diagnostics::scope(context), format!("import table {name}"));
             let absent = catalog::absent(&data.database, &scope, &doing, Wanted::Table, &name).await;
             if let Some(error) = absent.map_err(|error| one(&error))? {
@@ -234,20 +233,17 @@ impl Resource<Data> for TableTarget {
 }
 
 async fn apply(context: &Context<Data>, prior: &Value, config: &Value, plan: Plan) -> Result<State, ApplyFailure> {
-    let database = diagnostics::database(context)?;
-    let extension = diagnostics::known_database(context).is_some_and(|data| data.create_vector_extension);
+    let data = provider_block::data(context)?;
     let memory = Memory::from_private(&plan.private)?;
     let change = plan::known_change(&plan::files(context), &plan.value, config, prior, &memory).await?;
     let digest_rows = plan.value.get("row_drift").as_str() != Some("none");
     let steps = agreed_steps(&change, &plan.value)?;
-    let change = TableChange { create_vector_extension: extension, ..change };
-    let applied = table::apply(database, &diagnostics::scope(context), &change, digest_rows)
+    let change = TableChange { create_vector_extension: data.create_vector_extension, ..change };
+    let applied = table::apply(&data.database, &diagnostics::scope(context), &change, digest_rows)
         .await
         .map_err(|error| perhaps_in_its_own_way(error, prior, change.desired.managed_by))
         .map_err(|error| ApplyFailure::from(Diagnostics::from(diagnostics::error(&error, &inferred::path(config)))))?;
-    for warning in &applied.warnings {
-        context.warn(diagnostics::warning(warning));
-    }
+    diagnostics::warn(context, &applied.warnings);
     Ok(state_after(plan, change, &applied, steps))
 }
 
@@ -269,7 +265,7 @@ fn perhaps_in_its_own_way(error: Error, prior: &Value, managed_by: ManagedBy) ->
 
 /// The steps of the change; an error when the plan that the user saw holds others.
 fn agreed_steps(change: &TableChange, planned: &Value) -> Result<Value, Diagnostics> {
-    let steps = model::steps(&table::plan(change).steps);
+    let steps = steps::shown(&table::plan(change).steps);
     let shown = planned.get("steps");
     if shown.is_wholly_known() && *shown != steps {
         return Err(Diagnostic::error(
@@ -297,7 +293,7 @@ fn state_after(plan: Plan, change: TableChange, applied: &Applied, steps: Value)
 /// The ledger of a table whose bookkeeping is lost: of a tainted one, the CLI hands on the attributes alone.
 async fn sole_ledger(context: &Context<Data>, prior: &Value) -> Result<Option<Ledger>, Diagnostics> {
     let Some(name) = model::table_name(prior) else { return Ok(None) };
-    let database = diagnostics::database(context)?;
+    let database = &provider_block::data(context)?.database;
     let seen = table::read(database, &diagnostics::scope(context), &name, Look::Ledger).await.map_err(|e| one(&e))?;
     Ok(seen.and_then(|seen| seen.ledger))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use pg_connector::catalog::ObservedTable;
 use pg_connector::spec::{ColumnSpec, ManagedBy, TableSpec};
-use pg_connector::{Blame, Step, TableName};
-use tfplugin::{Path, Plan, Value};
+use pg_connector::{Blame, TableName};
+use tfplugin::{Path, Value};
 
 /// The path in the configuration of what the connector blames.
 pub fn path(blame: &Blame) -> Path {
@@ -98,34 +98,6 @@ pub fn columns(observed: &ObservedTable, prior: &Value) -> Value {
             })
             .collect::<BTreeMap<_, _>>(),
     )
-}
-
-/// The steps as users see them: string literals are masked.
-pub fn steps(steps: &[Step]) -> Value {
-    Value::List(
-        steps
-            .iter()
-            .map(|step| {
-                Value::object([
-                    ("sql", Value::String(pg_connector::sql_text::mask_literals(&step.sql))),
-                    ("lock", Value::String(step.lock.to_string())),
-                    ("hazards", Value::List(step.hazards.iter().map(|h| Value::String(h.to_string())).collect())),
-                    ("skippable", Value::Bool(step.skippable)),
-                ])
-            })
-            .collect(),
-    )
-}
-
-/// The steps that a plan for what is there shows: those of the last apply, unless something changes. While it is not known
-/// whether something does, neither are they.
-pub fn steps_of_update(steps: &[Step], prior: &Value, plan: &mut Plan) -> Value {
-    plan.value.set("steps", prior.get("steps").clone());
-    match (steps, plan.value == *prior) {
-        ([], true) => prior.get("steps").clone(),
-        ([], false) if !plan.value.is_wholly_known() => Value::unknown(),
-        (steps, _) => self::steps(steps),
-    }
 }
 
 /// A list of names; `None` while one of them is unknown.

@@ -17,7 +17,8 @@ use super::inferred;
 use super::memory::Memory;
 use super::model;
 use crate::diagnostics;
-use crate::provider_block::Data;
+use crate::provider_block::{self, Data};
+use crate::steps;
 
 /// Refines the plan of a create or an update.
 pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
@@ -77,11 +78,12 @@ pub async fn plan(context: &Context<Data>, request: PlanRequest<'_>, plan: &mut 
     if creating && let Some(name) = left_to_nobody(&request, &memory, &plan.value) {
         return nobody_makes_it(&name).into();
     }
-    let mut diagnostics = Diagnostics(decided.warnings.iter().map(diagnostics::warning).chain(remark).collect());
+    let mut diagnostics = diagnostics::warnings(&decided.warnings);
+    diagnostics.0.extend(remark);
     let steps = if creating {
-        model::steps(&decided.steps)
+        steps::shown(&decided.steps)
     } else {
-        model::steps_of_update(&decided.steps, request.prior, plan)
+        steps::shown_of_update(&decided.steps, request.prior, plan)
     };
     plan.value.set("steps", steps);
     plan.replace.extend(decided.replace.iter().map(|attribute| Path::root(attribute)));
@@ -273,7 +275,7 @@ fn undecorated(mut spec: TableSpec) -> TableSpec {
 
 /// The passes through files that were made already.
 pub fn files(context: &Context<Data>) -> Arc<Files> {
-    diagnostics::known_database(context).map_or_else(Arc::default, |data| data.files.clone())
+    provider_block::known(context).map_or_else(Arc::default, |data| data.files.clone())
 }
 
 fn planned_id(name: Option<&TableName>, prior: &Value) -> Value {
@@ -311,16 +313,16 @@ fn computed_no_more(plan: &Plan, memory: &Memory) -> Option<Diagnostic> {
 }
 
 async fn veto(context: &Context<Data>, change: &TableChange, creating: bool) -> Diagnostics {
-    let Some(data) = diagnostics::known_database(context) else { return Diagnostics::default() };
+    let Some(data) = provider_block::known(context) else { return Diagnostics::default() };
     match table::veto(&data.database, &diagnostics::scope(context), change).await {
-        Ok(warnings) => Diagnostics(warnings.iter().map(diagnostics::warning).collect()),
+        Ok(warnings) => diagnostics::warnings(&warnings),
         Err(errors) => objections(&errors, creating),
     }
 }
 
 async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: &Plan, memory: &Memory) -> Diagnostics {
     let remark = computed_no_more(plan, memory);
-    let Some(data) = diagnostics::known_database(context) else { return Diagnostics(remark.into_iter().collect()) };
+    let Some(data) = provider_block::known(context) else { return Diagnostics(remark.into_iter().collect()) };
     let consent = plan.value.get("force_destroy").as_bool() == Some(true);
     let drop = match table_drop(request.prior, memory, consent) {
         Ok(drop) => drop,
@@ -328,7 +330,8 @@ async fn veto_replace(context: &Context<Data>, request: &PlanRequest<'_>, plan: 
     };
     match table::veto_drop(&data.database, &diagnostics::scope(context), &drop).await {
         Ok(warnings) => {
-            let mut told = Diagnostics(warnings.iter().map(diagnostics::warning).chain(remark).collect());
+            let mut told = diagnostics::warnings(&warnings);
+            told.0.extend(remark);
             told.extend(veto_other_name(context, request, plan, &drop).await);
             told
         }

@@ -4,7 +4,8 @@ use pg_connector::name::name_fault;
 use pg_connector::pg_type::{self, PgType};
 use tfplugin::{Attribute, Default, Diagnostic, Diagnostics, Mode, Nesting, Path, Schema, Type, Value};
 
-use crate::resources::timeouts;
+use crate::attributes::{one_of, timeouts};
+use crate::steps;
 
 /// The schema of `pg_table_target`.
 pub fn schema() -> Schema {
@@ -97,7 +98,7 @@ pub fn schema() -> Schema {
                  declared here, and values that a new column type would change. Defaults to `false`.",
             )
             .default(Default::Bool(false)),
-            timeouts::attribute(),
+            timeouts(),
             Attribute::new(
                 "id",
                 Type::String,
@@ -111,42 +112,9 @@ pub fn schema() -> Schema {
                 Mode::Computed,
                 "A digest of the declared rows; `drifted` after a refresh that found them changed in the database.",
             ),
-            steps(),
+            steps::attribute(),
         ],
     }
-}
-
-/// The computed list of statements, as tables and vector indexes have it.
-pub fn steps() -> Attribute {
-    Attribute::nested(
-        "steps",
-        Nesting::List,
-        vec![
-            Attribute::new(
-                "sql",
-                Type::String,
-                Mode::Computed,
-                "The statement. String literals of defaults and comments are masked; rows never appear.",
-            ),
-            Attribute::new("lock", Type::String, Mode::Computed, "The strongest lock that it takes on the table."),
-            Attribute::new(
-                "hazards",
-                Type::List(Box::new(Type::String)),
-                Mode::Computed,
-                "The harm it can do: `rewrites table` (all of it is written again under the lock), `scans table` (all of \
-                 it is read), `destroys data` (it may, and never without consent), `blocks writes` (for longer than a \
-                 moment). A plan warns of them with the size of the table, where there is something to hurt.",
-            ),
-            Attribute::new(
-                "skippable",
-                Type::Bool,
-                Mode::Computed,
-                "Whether apply leaves it out when it finds that it is not needed.",
-            ),
-        ],
-        Mode::Computed,
-        "The statements that the apply runs, in order; in the state those of the last apply.",
-    )
 }
 
 fn columns() -> Attribute {
@@ -254,18 +222,5 @@ fn column_type(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
         let advice = fault.advice.map(|advice| format!("\n\n{advice}")).unwrap_or_default();
         let detail = format!("{path}: {}.{advice}", fault.message);
         diagnostics.push(Diagnostic::error("Invalid column type", detail).at(path.clone()));
-    }
-}
-
-/// Checks that a text is one of these.
-pub fn one_of(value: &Value, allowed: &[&str], path: &Path, diagnostics: &mut Diagnostics) {
-    if let Some(text) = value.as_str()
-        && !allowed.contains(&text)
-    {
-        let list = allowed.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(", ");
-        diagnostics.push(
-            Diagnostic::error("Invalid value", format!("{path} cannot be {text:?}; it must be one of {list}."))
-                .at(path.clone()),
-        );
     }
 }

@@ -10,13 +10,13 @@ use pg_connector::catalog::{self, Wanted};
 use pg_connector::vector_index::{self, Applied, Build, Prior, VectorIndexSpec, index_name};
 use pg_connector::{Error, TableName};
 use tfplugin::{
-    ApplyFailure, Attribute, Context, Diagnostic, Diagnostics, ImportId, Path, Plan, PlanRequest, Private, Resource,
-    Schema, State, Value,
+    ApplyFailure, Attribute, Context, Diagnostic, Diagnostics, ImportId, Plan, PlanRequest, Private, Resource, Schema,
+    State, Value,
 };
 
 use crate::diagnostics;
-use crate::provider_block::Data;
-use crate::resources::table_target;
+use crate::provider_block::{self, Data};
+use crate::steps;
 
 /// The resource.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Resource<Data> for VectorIndex {
     }
 
     async fn read(&self, context: &Context<Data>, mut state: State) -> Result<Option<State>, Diagnostics> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         let (table, index) = model::place(&state.value).ok_or_else(broken_state)?;
         let before = model::seen(&state.private);
         let found = vector_index::read(database, &diagnostics::scope(context), &table, &index, before.as_ref())
@@ -100,7 +100,7 @@ impl Resource<Data> for VectorIndex {
     }
 
     async fn delete(&self, context: &Context<Data>, prior: &Value, _private: &Private) -> Result<(), ApplyFailure> {
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         let (table, index) = model::place(prior).ok_or_else(broken_state)?;
         let concurrently = prior.get("concurrently").as_bool() != Some(false);
         vector_index::drop(database, &diagnostics::scope(context), &table, &index, concurrently)
@@ -110,7 +110,7 @@ impl Resource<Data> for VectorIndex {
 
     async fn import(&self, context: &Context<Data>, id: ImportId) -> Result<State, Diagnostics> {
         let index = imported_name(id)?;
-        let database = diagnostics::database(context)?;
+        let database = &provider_block::data(context)?.database;
         let (scope, doing) = (diagnostics::scope(context), format!("import index {index}"));
         let found = vector_index::table_of(database, &scope, &index).await.map_err(|error| one(&error))?;
         let Some(table) = found else {
@@ -163,7 +163,7 @@ fn refine(request: &PlanRequest<'_>, plan: &mut Plan) -> Diagnostics {
     match planned {
         Some(planned) => {
             plan.value.set("operator_class", planned.operator_class.as_str().into());
-            let steps = table_target::model::steps_of_update(&planned.steps, request.prior, plan);
+            let steps = steps::shown_of_update(&planned.steps, request.prior, plan);
             plan.value.set("steps", steps);
         }
         None if plan.value != *request.prior => {
@@ -204,7 +204,7 @@ fn set_names(planned: &mut Value) {
 }
 
 async fn apply(context: &Context<Data>, prior: Option<&Value>, plan: Plan) -> Result<State, ApplyFailure> {
-    let database = diagnostics::database(context)?;
+    let data = provider_block::data(context)?;
     let (declaration, faults) = model::declaration(&plan.value);
     if !faults.is_empty() {
         return Err(faults.into());
@@ -215,14 +215,12 @@ async fn apply(context: &Context<Data>, prior: Option<&Value>, plan: Plan) -> Re
     let old = prior.and_then(|prior| Some((prior.get("index_name").as_str()?, prior.get("where").as_str())));
     let prior = old.zip(before.as_ref()).map(|((index_name, predicate), seen)| Prior { index_name, predicate, seen });
     let concurrently = plan.value.get("concurrently").as_bool() != Some(false);
-    let create_extension = diagnostics::known_database(context).is_some_and(|data| data.create_vector_extension);
+    let create_extension = data.create_vector_extension;
     let build = Build { spec: &spec, concurrently, settings: &settings, create_extension, prior };
-    let applied = vector_index::apply(database, &diagnostics::scope(context), &build)
+    let applied = vector_index::apply(&data.database, &diagnostics::scope(context), &build)
         .await
         .map_err(|errors| ApplyFailure::from(diagnostics::errors(&errors, &model::path)))?;
-    for warning in &applied.warnings {
-        context.warn(diagnostics::warning(warning));
-    }
+    diagnostics::warn(context, &applied.warnings);
     Ok(state_after(plan, &spec, &applied))
 }
 
@@ -235,7 +233,7 @@ fn state_after(plan: Plan, spec: &VectorIndexSpec, applied: &Applied) -> State {
         value.set("operator_class", applied.seen.index.operator_class.as_str().into());
     }
     if !value.get("steps").is_wholly_known() {
-        value.set("steps", table_target::model::steps(&applied.steps));
+        value.set("steps", steps::shown(&applied.steps));
     }
     model::remember(&mut private, &applied.seen);
     State { value, private, identity: model::identity(&index) }
@@ -282,7 +280,6 @@ fn unknown_at_apply() -> Diagnostics {
         "The vector index's declaration is not known at apply",
         "Some attribute is still unknown although everything should be known now. This is a bug; please report it.",
     )
-    .at(Path::default())
     .into()
 }
 

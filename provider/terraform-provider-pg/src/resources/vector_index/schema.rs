@@ -1,8 +1,9 @@
 //! The attributes of `pg_vector_index`, as data.
 
-use tfplugin::{Attribute, Default, Mode, Nesting, Schema, Type, Value};
+use tfplugin::{Attribute, Default, Mode, Nesting, Schema, Type};
 
-use crate::resources::{table_target, timeouts};
+use crate::attributes::{same_table, timeouts};
+use crate::steps;
 
 /// The schema of `pg_vector_index`.
 pub fn schema() -> Schema {
@@ -106,7 +107,7 @@ pub fn schema() -> Schema {
             )
             .default(Default::Bool(true)),
             build(),
-            timeouts::attribute(),
+            timeouts(),
             Attribute::new(
                 "id",
                 Type::String,
@@ -132,7 +133,7 @@ pub fn schema() -> Schema {
                 "Whether the server uses the index, and the index does what its options say. One that is not valid is \
                  built again.",
             ),
-            table_target::schema::steps(),
+            steps::attribute(),
         ],
     }
 }
@@ -166,12 +167,4 @@ fn build() -> Attribute {
         Mode::Optional,
         "Settings of the session that builds the index, and of no other. A change of them alone builds nothing.",
     )
-}
-
-fn same_table(a: &Value, b: &Value) -> bool {
-    use pg_connector::TableName;
-    match (a.as_str().map(str::parse::<TableName>), b.as_str().map(str::parse::<TableName>)) {
-        (Some(Ok(a)), Some(Ok(b))) => a == b,
-        _ => false,
-    }
 }

@@ -1,6 +1,7 @@
-use pg_connector::vector_index::{ColumnType, Key, Method, Metric, ObservedIndex, Seen, VectorType};
 use std::collections::BTreeMap;
-use tfplugin::Refinement;
+
+use pg_connector::vector_index::{ColumnType, Key, Method, Metric, ObservedIndex, Seen, VectorType};
+use tfplugin::{Path, Refinement};
 
 use super::*;
 
