@@ -3,11 +3,14 @@
 //! **Invariant:** a type that asks for nothing in particular, such as [`serde_json::Value`], gets what the cell means as
 //! JSON; nothing is rounded on the way to a type that can hold it.
 
+use std::any::type_name;
 use std::fmt;
+use std::str::FromStr;
+use std::vec;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::value::{StrDeserializer, StringDeserializer};
+use serde::de::value::{SeqDeserializer, StrDeserializer, StringDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
@@ -182,10 +185,38 @@ macro_rules! numbers {
 fn printed_number(cell: &Cell<'_>) -> Option<String> {
     match cell {
         Cell::Printed(Value::Number(number)) => Some(number.to_string()),
+        Cell::Json(text) if text.trim_start().starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+            Some(text.trim().to_owned())
+        }
         Cell::Printed(Value::String(text)) if matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity") => {
             Some(text.clone())
         }
         _ => None,
+    }
+}
+
+/// A printed number as a floating point number that can hold it.
+fn within<F: FromStr + Into<f64> + Copy>(text: &str) -> Result<F, Fault> {
+    match text.parse::<F>() {
+        Ok(number) if !number.into().is_infinite() || text.ends_with("Infinity") => Ok(number),
+        _ => Err(beyond::<F>(text)),
+    }
+}
+
+fn beyond<F>(number: impl fmt::Display) -> Fault {
+    Fault::custom(format!("{number} is no {}", type_name::<F>()))
+}
+
+/// Hands elements over, all of them: an array type that is shorter would lose the rest.
+fn visit_all<'r, V: Visitor<'r>, S: SeqAccess<'r, Error = Fault>>(
+    mut elements: S,
+    visitor: V,
+) -> Result<V::Value, Fault> {
+    let sent = elements.size_hint().unwrap_or_default();
+    let value = visitor.visit_seq(&mut elements)?;
+    match elements.size_hint().unwrap_or_default() {
+        0 => Ok(value),
+        left => Err(Fault::custom(format!("there are {sent} elements, and the type has {}", sent - left))),
     }
 }
 
@@ -203,8 +234,9 @@ impl<'r> Deserializer<'r> for Cell<'r> {
             Self::Bytes(bytes) => visitor.visit_string(STANDARD.encode(bytes)),
             Self::Uuid(uuid) => visitor.visit_string(hyphenated(uuid)),
             Self::Json(text) => serde_json::Deserializer::from_str(text).deserialize_any(visitor).map_err(misread),
-            Self::Vector(bytes) => visitor.visit_seq(Numbers(bytes)),
-            Self::List(list) => visitor.visit_seq(list),
+            Self::Vector(bytes) => visit_all(Numbers(bytes), visitor),
+            Self::List(list) => visit_all(list, visitor),
+            Self::Printed(Value::Array(items)) => visit_all(Items(items.into_iter()), visitor),
             Self::Printed(value) => value.deserialize_any(visitor).map_err(misread),
         }
     }
@@ -212,12 +244,17 @@ impl<'r> Deserializer<'r> for Cell<'r> {
     fn deserialize_option<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self {
             Self::Null => visitor.visit_none(),
+            // As serde reads JSON, which has one null only.
+            Self::Json(text) if text.trim() == "null" => visitor.visit_none(),
             some => visitor.visit_some(some),
         }
     }
 
     fn deserialize_str<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self {
+            Self::Json(text) if text.trim_start().starts_with('"') => {
+                serde_json::Deserializer::from_str(text).deserialize_str(visitor).map_err(misread)
+            }
             Self::Json(text) => visitor.visit_borrowed_str(text),
             Self::Printed(Value::Number(number)) => visitor.visit_string(number.to_string()),
             other => other.deserialize_any(visitor),
@@ -242,7 +279,7 @@ impl<'r> Deserializer<'r> for Cell<'r> {
 
     fn deserialize_seq<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self {
-            Self::Bytes(bytes) => visitor.visit_seq(serde::de::value::SeqDeserializer::new(bytes.iter().copied())),
+            Self::Bytes(bytes) => visit_all(SeqDeserializer::new(bytes.iter().copied()), visitor),
             Self::Json(text) => serde_json::Deserializer::from_str(text).deserialize_seq(visitor).map_err(misread),
             other => other.deserialize_any(visitor),
         }
@@ -298,7 +335,12 @@ impl<'r> Deserializer<'r> for Cell<'r> {
     fn deserialize_f32<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self {
             Self::Float4(number) => visitor.visit_f32(number),
-            other => other.deserialize_f64(visitor),
+            Self::Float8(number) if number.is_finite() && number.abs() > f32::MAX.into() => Err(beyond::<f32>(number)),
+            Self::Float8(number) => visitor.visit_f64(number),
+            other => match printed_number(&other) {
+                Some(text) => visitor.visit_f32(within(&text)?),
+                None => other.deserialize_any(visitor),
+            },
         }
     }
 
@@ -307,7 +349,7 @@ impl<'r> Deserializer<'r> for Cell<'r> {
             Self::Float8(number) => visitor.visit_f64(number),
             Self::Float4(number) => visitor.visit_f64(number.into()),
             other => match printed_number(&other) {
-                Some(text) => visitor.visit_f64(text.parse().map_err(Fault::custom)?),
+                Some(text) => visitor.visit_f64(within(&text)?),
                 None => other.deserialize_any(visitor),
             },
         }
@@ -338,6 +380,22 @@ impl<'r> SeqAccess<'r> for List<'r> {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.len())
+    }
+}
+
+/// The elements of an array in printed form that were not asked for yet.
+struct Items(vec::IntoIter<Value>);
+
+impl<'r> SeqAccess<'r> for Items {
+    type Error = Fault;
+
+    fn next_element_seed<S: DeserializeSeed<'r>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        let cell = self.0.next().map(|item| if item.is_null() { Cell::Null } else { Cell::Printed(item) });
+        cell.map(|cell| seed.deserialize(cell)).transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
     }
 }
 

@@ -143,7 +143,8 @@ impl<T> PgTableSource<T> {
     /// Reads no more than so many rows.
     #[must_use]
     pub fn limit(mut self, limit: u64) -> Self {
-        self.query.limit = Some(limit);
+        // The server counts no further.
+        self.query.limit = Some(limit.min(i64::MAX.unsigned_abs()));
         self
     }
 }

@@ -108,7 +108,12 @@ impl Form {
                 };
                 (Self::One(Element::Vector), sent)
             }
-            _ => (Self::Printed(column.scalar, column.delimiter), format!("{name}::text")),
+            // A cast to text may print another text than the type's own output: that of `inet` adds the length of the mask.
+            _ => {
+                let printed =
+                    format!("case when {name} is distinct from null then pg_catalog.format('%s', {name}) end");
+                (Self::Printed(column.scalar, column.delimiter), printed)
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! Rows of a real server as values of Rust types.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -51,7 +53,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("timestamp", &["'2024-01-02 03:04:05.6'", "'-infinity'"]),
     ("timestamptz", &["'2024-01-02 03:04:05.6+02'"]),
     ("interval", &["'1 year -2 days 03:04:05.6'"]),
-    ("inet", &["'10.0.0.1/8'"]),
+    ("inet", &["'10.0.0.1/8'", "'10.0.0.1'", "'::1'"]),
     ("cidr", &["'10.0.0.0/8'"]),
     ("macaddr", &["'08:00:2b:01:02:03'"]),
     ("bit(3)", &["'101'"]),
@@ -192,6 +194,66 @@ async fn a_record_takes_what_its_fields_ask_for() {
             letter: 'ä',
         }]
     );
+}
+
+/// Reads the value of an expression in SQL as a type; what it becomes, or why it does not.
+async fn as_type<T: DeserializeOwned + Debug + Send + Unpin + 'static>(
+    bench: &(TestDatabase, Database),
+    type_name: &str,
+    value: &str,
+) -> String {
+    let setup = format!("drop table if exists t; create table t (v {type_name}); insert into t values ({value})");
+    bench.0.query(&setup).await;
+    match all::<(T,)>(&bench.1).await {
+        Ok(rows) => format!("{:?}", rows[0].0),
+        Err(error) => error.message().replace("row 1 does not fit the type it is read as: column \"v\": ", ""),
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_cut_off_or_made_infinite_to_fit() {
+    let b = server(18, TYPES).await;
+    for (value, expected) in [
+        (as_type::<[i32; 2]>(&b, "int4[]", "'{1,2,3}'").await, "there are 3 elements, and the type has 2"),
+        (as_type::<[[i32; 1]; 2]>(&b, "int4[]", "'{{1},{2}}'").await, "[[1], [2]]"),
+        (as_type::<[[i32; 1]; 2]>(&b, "int4[]", "'{{1,2},{3,4}}'").await, "there are 2 elements, and the type has 1"),
+        (as_type::<[f64; 1]>(&b, "numeric[]", "'{1.5,2}'").await, "there are 2 elements, and the type has 1"),
+        (as_type::<[f32; 2]>(&b, "vector(3)", "'[1,2,3]'").await, "there are 3 elements, and the type has 2"),
+        (as_type::<(f32, f32)>(&b, "vector(2)", "'[1,2]'").await, "(1.0, 2.0)"),
+        (as_type::<[u8; 2]>(&b, "bytea", "'\\x010203'").await, "there are 3 elements, and the type has 2"),
+        (as_type::<f64>(&b, "numeric", "1e400").await, &format!("1{} is no f64", "0".repeat(400))),
+        (as_type::<f64>(&b, "jsonb", "'1e400'").await, &format!("1{} is no f64", "0".repeat(400))),
+        (as_type::<f32>(&b, "float8", "1e39").await, "1000000000000000000000000000000000000000 is no f32"),
+        (as_type::<f32>(&b, "numeric", "1e39").await, "1000000000000000000000000000000000000000 is no f32"),
+        (as_type::<f32>(&b, "float8", "'-Infinity'").await, "-inf"),
+        (as_type::<f64>(&b, "numeric", "'Infinity'").await, "inf"),
+    ] {
+        assert_eq!(value, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_cell_is_read_as_a_type_reads_its_json() {
+    let b = server(18, TYPES).await;
+    for (value, expected) in [
+        (as_type::<f64>(&b, "jsonb", "'5.5'").await, "5.5"),
+        (as_type::<f32>(&b, "json", "' -1e2 '").await, "-100.0"),
+        (as_type::<i64>(&b, "jsonb", "'5'").await, "5"),
+        (as_type::<u128>(&b, "jsonb", "'340282366920938463463374607431768211455'").await, &u128::MAX.to_string()),
+        (as_type::<i8>(&b, "jsonb", "'300'").await, "300 is no i8"),
+        (as_type::<Option<i64>>(&b, "jsonb", "'null'").await, "None"),
+        (as_type::<Option<Inner>>(&b, "json", "' null '").await, "None"),
+        (as_type::<Option<Inner>>(&b, "jsonb", "'{\"a\": []}'").await, "Some(Inner { a: [] })"),
+        (as_type::<Value>(&b, "jsonb", "'null'").await, "Null"),
+        (as_type::<String>(&b, "jsonb", "'\"a b\"'").await, "\"a b\""),
+        (as_type::<Vec<f64>>(&b, "numeric[]", "'{NaN,-Infinity,1.5}'").await, "[NaN, -inf, 1.5]"),
+        (as_type::<Vec<Option<u8>>>(&b, "numeric[]", "'{1,null}'").await, "[Some(1), None]"),
+        (as_type::<Vec<String>>(&b, "numeric[]", "'{1.10}'").await, "[\"1.10\"]"),
+        (as_type::<Vec<Vec<Mood>>>(&b, "mood[]", "'{{sad}}'").await, "[[Sad]]"),
+        (as_type::<IpAddr>(&b, "inet", "'10.0.0.1'").await, "10.0.0.1"),
+    ] {
+        assert_eq!(value, expected);
+    }
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
