@@ -201,7 +201,10 @@ async fn change_table(
             create
         }
     };
-    let applied = table::apply(database, scope, change, true).await?;
+    let applied = table::apply(database, scope, change, true).await.map_err(|error| match &plan.kept {
+        Some(kept) => kept.without_file(error),
+        None => error,
+    })?;
     memory.tracking.table = TrackedTable::after(&applied, change.desired.clone());
     memory.keep().await?;
     warnings.extend(applied.warnings);

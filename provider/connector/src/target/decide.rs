@@ -11,6 +11,7 @@ use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope};
 use crate::error::{Error, Errors};
 use crate::name::TableName;
+use crate::pg_type::same_type;
 use crate::rows::{self, Declared, Ledger, Owned, RowChange, RowCounts};
 use crate::spec::{ManagedBy, TableSpec};
 use crate::table::{self, Look, TableChange, TableDrop, Warning};
@@ -81,13 +82,18 @@ pub(super) async fn declaration(
         attachments: Vec::new(),
         rows,
         warnings,
-        _kept: kept,
+        kept,
     };
     let Decided { work, desired, fresh } = table;
     // A table that is made now has nothing on it yet; what was on the one that it replaces goes with that.
     let live = known.observed.as_ref().filter(|_| !fresh);
     Box::pin(indexes::plan(&mut plan, scope, &desired, live, declared_indexes)).await?;
-    attachments::plan(&mut plan, scope, known.observed.is_some(), fresh, declared_attachments).await?;
+    let table = attachments::Table {
+        is_there: known.observed.is_some(),
+        fresh,
+        reshaped: known.prior.as_ref().is_some_and(|prior| loses_columns(prior, &desired)),
+    };
+    attachments::plan(&mut plan, scope, table, declared_attachments).await?;
     if matches!(work, TableWork::Keep) {
         let table = &mut plan.settled.table;
         *table = TrackedTable { possible: vec![desired], unsettled: false, may_be_missing: false, ..table.clone() };
@@ -118,7 +124,7 @@ pub(super) async fn removal(
         attachments: Vec::new(),
         rows: None,
         warnings: Vec::new(),
-        _kept: None,
+        kept: None,
     };
     let Some(spec) = plan.tracking.table.possible.last().cloned() else { return Ok(plan) };
     if spec.name != *table {
@@ -126,10 +132,11 @@ pub(super) async fn removal(
         return Err(Error::new(format!("remove target {table}"), message).into());
     }
     let known = know(database, scope, &spec, &plan.tracking.table).await?;
-    let Known { observed: Some(observed), prior, ledger, .. } = known else { return Ok(plan) };
     for (name, tracked) in &plan.tracking.attachments {
-        plan.attachments.push(AttachmentWork::TearDown { name: name.clone(), states: tracked.former(table, name) });
+        let states = attachments::former(tracked, table, name, known.observed.is_some());
+        plan.attachments.push(AttachmentWork::TearDown { name: name.clone(), states });
     }
+    let Known { observed: Some(observed), prior, ledger, .. } = known else { return Ok(plan) };
     if spec.managed_by == ManagedBy::User {
         plan.indexes = plan.tracking.indexes.values().map(indexes::dropped).collect();
     }
@@ -140,7 +147,8 @@ pub(super) async fn removal(
         force_destroy,
     };
     plan.warnings = table::veto_drop(database, scope, &drop).await?;
-    plan.rows = drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), ..RowCounts::default() });
+    plan.rows =
+        drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), inserted: Some(0), updated: Some(0) });
     plan.table = TableWork::Drop { steps: table::plan_drop(&drop), drop: Box::new(drop) };
     Ok(plan)
 }
@@ -245,6 +253,14 @@ async fn decide(
     warnings.extend(table::veto(database, scope, &change).await?);
     let work = TableWork::Change { change: Box::new(change), steps: decided.steps };
     Ok(Decided { work, desired, fresh })
+}
+
+/// Whether columns are dropped or get another type, so that what stands on them has to go before.
+fn loses_columns(prior: &TableSpec, desired: &TableSpec) -> bool {
+    prior.columns.iter().any(|column| match desired.column(&column.name) {
+        Some(still) => !same_type(&still.type_name, &column.type_name),
+        None => true,
+    })
 }
 
 fn stripped(rows: &Declared) -> Option<Warning> {

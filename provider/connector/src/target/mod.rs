@@ -11,6 +11,7 @@ mod apply;
 mod attachments;
 mod decide;
 mod declare;
+mod fitted;
 mod indexes;
 mod plan;
 mod row_json;
@@ -108,8 +109,9 @@ impl TableTarget {
     /// A table of this name in another schema, which is created when it is missing.
     pub fn in_schema(schema_name: impl Into<String>, table_name: impl Into<String>, schema: TableSchema) -> Self {
         let name = TableName::new(schema_name.into(), table_name.into());
+        let rows = spool::Spool::new(name.clone(), &schema.columns);
         let spec = TableSpec {
-            name: name.clone(),
+            name,
             managed_by: ManagedBy::System,
             comment: None,
             columns: schema.columns,
@@ -119,7 +121,7 @@ impl TableTarget {
             spec,
             force_destroy: false,
             create_vector_extension: true,
-            rows: spool::Spool::new(name),
+            rows,
             indexes: Vec::new(),
             attachments: Vec::new(),
         }
@@ -156,8 +158,8 @@ impl TableTarget {
     }
 
     /// Declares a row: any struct or map that serde can write, whose fields are columns and among them the primary key's.
-    /// A column that a row leaves out is null. Rows are kept in a temporary file, so there may be many; what does not fit
-    /// its column is an error of [`TableTarget::reconcile`].
+    /// A column that a row leaves out is null, or its default. Rows are kept in a temporary file, so there may be many, of
+    /// 8 MiB each; what does not fit its column is an error of [`TableTarget::reconcile`].
     pub fn declare_row<T: Serialize + ?Sized>(&mut self, row: &T) -> Result<(), Error> {
         self.rows.push(row)
     }

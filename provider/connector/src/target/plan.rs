@@ -32,7 +32,7 @@ pub struct TargetPlan {
     pub(super) rows: Option<RowCounts>,
     pub(super) warnings: Vec<Warning>,
     /// The declared rows, for as long as they may have to be read.
-    pub(super) _kept: Option<Kept>,
+    pub(super) kept: Option<Kept>,
 }
 
 /// What is done about the table itself.

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::row_json;
+use super::{fitted::Fitted, row_json};
 use crate::error::Error;
 use crate::name::TableName;
+use crate::row_file::MAX_RECORD_BYTES;
 use crate::rows::FileRows;
-use crate::spec::TableSpec;
+use crate::spec::{ColumnSpec, TableSpec};
 
 /// Rows as they are declared, one after the other.
 #[derive(Debug)]
 pub(super) struct Spool {
     table: TableName,
+    fitted: Fitted,
     file: Option<Open>,
     line: Vec<u8>,
 }
@@ -37,8 +39,8 @@ pub(super) struct Kept {
 }
 
 impl Spool {
-    pub(super) fn new(table: TableName) -> Self {
-        Self { table, file: None, line: Vec::new() }
+    pub(super) fn new(table: TableName, columns: &[ColumnSpec]) -> Self {
+        Self { table, fitted: Fitted::of(columns), file: None, line: Vec::new() }
     }
 
     /// Adds a row.
@@ -48,6 +50,12 @@ impl Spool {
         row_json::write(row, &mut self.line).map_err(|error| Error::new(doing(), error.to_string()))?;
         if self.line.first() != Some(&b'{') {
             return Err(Error::new(doing(), "a row must be a struct or a map, whose fields are the columns"));
+        }
+        self.fitted.fit(&mut self.line).map_err(|error| Error::new(doing(), error.to_string()))?;
+        if self.line.len() >= MAX_RECORD_BYTES {
+            let most = MAX_RECORD_BYTES >> 20;
+            let message = format!("as JSON it takes {} bytes, and a row may take {most} MiB", self.line.len());
+            return Err(Error::new(doing(), message).advice("Insert what is as large as that by other means."));
         }
         self.line.push(b'\n');
         let failed = |error: std::io::Error| {
@@ -95,9 +103,15 @@ impl Kept {
     }
 
     /// The error, with the row instead of the line of a file that the caller never saw.
-    fn without_file(&self, error: Error) -> Error {
-        let line = format!("{}, line ", self.path.display());
-        let named = error.message().replace(&line, "declared row ").replace("first on line ", "first as row ");
+    pub(super) fn without_file(&self, error: Error) -> Error {
+        let path = self.path.display();
+        let line = format!("{path}, line ");
+        let mut named = error.message().replace(&line, "declared row ").replace("first on line ", "first as row ");
+        let of_file = format!(" of {path}");
+        while let Some((before, after)) = named.split_once(&of_file) {
+            let (before, number) = before.rsplit_once("line ").unwrap_or((before, ""));
+            named = format!("{before}declared row {number}{after}");
+        }
         let error = error.because(named);
         if error.doing() == "read the rows file" { error.doing_instead("declare rows") } else { error }
     }
@@ -108,7 +122,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::spec::{ColumnSpec, ManagedBy};
+    use crate::spec::ManagedBy;
 
     #[tokio::test]
     async fn faults_name_rows_and_nothing_stays_behind() {
@@ -127,7 +141,7 @@ mod tests {
             columns: vec![column("id", "int"), column("n", "int")],
             primary_key: vec!["id".to_owned()],
         };
-        let mut spool = Spool::new(name.clone());
+        let mut spool = Spool::new(name.clone(), &table.columns);
         for row in [json!({"id": 1, "n": 1}), json!({"id": 2, "n": "x"}), json!({"id": 1, "n": 2}), json!({"n": 2})] {
             spool.push(&row).unwrap();
         }
@@ -142,6 +156,6 @@ mod tests {
         assert!(folder.exists());
         drop(kept);
         assert!(!folder.exists());
-        assert!(Spool::new(name).finish().unwrap().is_none());
+        assert!(Spool::new(name, &[]).finish().unwrap().is_none());
     }
 }

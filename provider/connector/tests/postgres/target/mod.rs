@@ -1,5 +1,6 @@
 //! Targets: declared, interrupted and declared again on a real server.
 
+mod everyday;
 mod interrupted;
 mod lifecycle;
 mod limits;
