@@ -177,7 +177,7 @@ impl TableTarget {
     /// Compares the declaration with the database and with what earlier runs made, which is remembered in the table
     /// `terraform_pg.tracking` of the same database. Nothing is changed.
     pub async fn reconcile(self, database: &Database, scope: &Scope) -> Result<TargetPlan, Errors> {
-        let kept = store::load(database, scope, &self.spec.name).await?;
+        let kept = Box::pin(store::load(database, scope, &self.spec.name)).await?;
         Box::pin(decide::declaration(self, database, scope, kept.tracking, Some(kept.version))).await
     }
 
@@ -201,8 +201,9 @@ impl TableTarget {
         table: &TableName,
         force_destroy: bool,
     ) -> Result<TargetPlan, Errors> {
-        let kept = store::load(database, scope, table).await?;
-        decide::removal(database, scope, table, kept.tracking, Some(kept.version), force_destroy).await
+        let kept = Box::pin(store::load(database, scope, table)).await?;
+        let version = Some(kept.version);
+        Box::pin(decide::removal(database, scope, table, kept.tracking, version, force_destroy)).await
     }
 
     /// The same for who keeps what is to be remembered.
@@ -213,6 +214,6 @@ impl TableTarget {
         table: &TableName,
         force_destroy: bool,
     ) -> Result<TargetPlan, Errors> {
-        decide::removal(database, scope, table, tracking, None, force_destroy).await
+        Box::pin(decide::removal(database, scope, table, tracking, None, force_destroy)).await
     }
 }

@@ -21,11 +21,24 @@ fn doing(table: &TableName) -> String {
     format!("remember what was made of {table}")
 }
 
+/// What the server said, and which rights are missing where it is that.
+fn refused(scope: &Scope, doing: String, error: &tokio_postgres::Error) -> Error {
+    let error = scope.explain(Error::postgres(doing, error));
+    if error.sqlstate() != Some("42501") {
+        return error;
+    }
+    error.advice(format!(
+        "What was made of targets is remembered in {LEDGER_SCHEMA}.tracking. Have the owner of the schema run, in this \
+         database and for this role:\n\ngrant usage, create on schema {LEDGER_SCHEMA} to …;\n\
+         grant select, insert, update, delete on {LEDGER_SCHEMA}.tracking to …;"
+    ))
+}
+
 /// Reads what is remembered of a target.
 pub(super) async fn load(database: &Database, scope: &Scope, table: &TableName) -> Result<KeptTracking, Errors> {
     let nothing = KeptTracking { tracking: Tracking::default(), version: 0 };
     let mut session = database.connect(scope).await?;
-    let failed = |error| scope.explain(Error::postgres(format!("look what was made of {table}"), &error));
+    let failed = |error| refused(scope, format!("look what was made of {table}"), &error);
     let transaction = session.begin().await?;
     let there = format!("select pg_catalog.to_regclass('{LEDGER_SCHEMA}.tracking') is not null");
     let row = transaction.query_typed_one(&there, &[]).await.map_err(failed)?;
@@ -59,7 +72,7 @@ pub(super) async fn save(
     if version == 0 {
         ensure_tracking(&mut session).await?;
     }
-    let failed = |error| scope.explain(Error::postgres(doing(table), &error));
+    let failed = |error| refused(scope, doing(table), &error);
     let text = serde_json::to_string(tracking).map_err(|error| Error::new(doing(table), error.to_string()))?;
     let parameters: [(&(dyn ToSql + Sync), Type); 4] =
         [(&table.schema, Type::TEXT), (&table.name, Type::TEXT), (&version, Type::INT8), (&text, Type::TEXT)];

@@ -101,5 +101,9 @@ async fn a_role_without_rights_is_told_what_it_needs() {
     let failure = plan.apply(&b.scope).await.unwrap_err();
     let advice = failure.errors.0[0].advised().unwrap_or_default().to_owned();
     assert!(advice.contains("grant usage, create on schema terraform_pg to limited"), "{failure} {advice}");
+    b.apply(|| declared(Vec::new()).target()).await.unwrap();
+    let error = declared(Vec::new()).target().reconcile(&database, &b.scope).await.unwrap_err();
+    let advice = error.0[0].advised().unwrap_or_default().to_owned();
+    assert!(advice.contains("select, insert, update, delete on terraform_pg.tracking"), "{error} {advice}");
     b.server.query("drop owned by limited; drop role limited").await;
 }
