@@ -12,7 +12,9 @@ use crate::name::TableName;
 /// Every state that an attachment may be in. Where its table is gone, some of it went with that, and the rest did not.
 pub(super) fn former(tracked: &TrackedAttachment, table: &TableName, name: &str, is_there: bool) -> Vec<Attachment> {
     let mut states = tracked.former(table, name);
-    states.iter_mut().for_each(|state| state.in_part |= !is_there);
+    for state in &mut states {
+        state.in_part |= !is_there;
+    }
     states
 }
 

@@ -67,6 +67,9 @@ pub(super) async fn declaration(
         desired: spec,
     };
     let mut warnings = Vec::new();
+    if known.observed.is_some() && known.ledger.is_none() && tracking.table.ledger.is_some() {
+        warnings.push(rows_unknown(&change.desired.name));
+    }
     let table = decide(database, scope, change, &mut warnings).await?;
     let rows = count(database, scope, &table).await?;
     let mut plan = TargetPlan {
@@ -261,6 +264,16 @@ fn loses_columns(prior: &TableSpec, desired: &TableSpec) -> bool {
         Some(still) => !same_type(&still.type_name, &column.type_name),
         None => true,
     })
+}
+
+fn rows_unknown(table: &TableName) -> Warning {
+    Warning {
+        summary: "Which rows were declared before is not known any more",
+        detail: format!(
+            "The keys of the rows that earlier runs declared in {table} are lost, as they are after a restore or when the \
+             table was made anew. Declared rows that are there as they are declared are taken over; all others stay."
+        ),
+    }
 }
 
 fn stripped(rows: &Declared) -> Option<Warning> {

@@ -32,7 +32,9 @@ async fn what_serde_writes_into_json_and_bytes_comes_out_the_same() {
     let declare = || {
         let types = [("bytes", ColumnOverride::of_type("bytea")), ("word", ColumnOverride::of_type("jsonb"))];
         let mut target = TableTarget::new("t", TableSchema::from_type::<Thing>(&["id"], types).unwrap());
-        things.iter().for_each(|thing| target.declare_row(thing).unwrap());
+        for thing in &things {
+            target.declare_row(thing).unwrap();
+        }
         target
     };
     b.apply(declare).await.unwrap();
@@ -66,7 +68,9 @@ async fn a_row_of_somebody_else_is_named_by_the_declared_one() {
     let declare = |ids: &[i64]| {
         let schema = TableSchema::new([("id", ColumnDef::new("int")), ("v", ColumnDef::new("text"))], &["id"]);
         let mut target = TableTarget::new("t", schema);
-        ids.iter().for_each(|id| target.declare_row(&json!({"id": id, "v": "declared"})).unwrap());
+        for id in ids {
+            target.declare_row(&json!({"id": id, "v": "declared"})).unwrap();
+        }
         target
     };
     b.apply(|| declare(&[1])).await.unwrap();
@@ -79,6 +83,27 @@ async fn a_row_of_somebody_else_is_named_by_the_declared_one() {
     b.apply(|| declare(&[1])).await.unwrap();
     let removal = TableTarget::remove(&b.database, &b.scope, &t(), false).await.unwrap();
     assert!(removal.to_string().contains("0 to insert, 0 to update, 1 to delete"), "{removal}");
+}
+
+#[tokio::test]
+async fn that_earlier_rows_are_not_known_any_more_is_said() {
+    let b = Bench::new(18).await;
+    let declare = |ids: &[i64]| {
+        let mut target = TableTarget::new("t", TableSchema::new([("id", ColumnDef::new("int"))], &["id"]));
+        for id in ids {
+            target.declare_row(&json!({"id": id})).unwrap();
+        }
+        target
+    };
+    b.apply(|| declare(&[1, 2])).await.unwrap();
+    let ledger = b.server.query("select tablename from pg_tables where tablename like 'ledger%'").await;
+    b.server.query(&format!("drop table terraform_pg.{ledger}")).await;
+    let plan = b.plan(declare(&[1])).await.unwrap();
+    assert!(plan.warnings().iter().any(|warning| warning.detail.contains("all others stay")), "{plan}");
+    Box::pin(plan.apply(&b.scope)).await.unwrap();
+    assert_eq!(b.server.query("select id from t order by 1").await, "1\n2");
+    let plan = b.plan(declare(&[1])).await.unwrap();
+    assert!(plan.is_empty() && plan.warnings().is_empty(), "{plan}");
 }
 
 const FUNCTION: (&str, &str, Option<&str>) = (
