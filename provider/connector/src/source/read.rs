@@ -6,7 +6,7 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{SimpleQueryMessage, Transaction};
 
 use super::relation::{LiveColumn, Relation};
-use super::{ColumnInfo, DEFAULT_LIMIT, Meaning, Rows, SourceQuery, convert, filter};
+use super::{ColumnInfo, DEFAULT_LIMIT, Kind, Meaning, Rows, SourceQuery, convert, filter};
 use crate::error::{Blame, Error};
 use crate::name::{quote_ident, quote_idents};
 use crate::rows::pinned;
@@ -117,10 +117,12 @@ pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> 
 fn finish(columns: &[&LiveColumn], mut rows: Vec<Vec<Value>>) -> Rows {
     let infos = columns.iter().enumerate().map(|(at, column)| {
         let mut values: Vec<&mut Value> = rows.iter_mut().map(|row| &mut row[at]).collect();
+        let kind = convert::unify(column.scalar, column.delimiter.is_some(), &mut values);
         ColumnInfo {
             name: column.name.clone(),
             type_name: column.type_name.clone(),
-            kind: convert::unify(column.scalar, column.delimiter.is_some(), &mut values),
+            is_text_of_list: column.delimiter.is_some() && kind == Kind::String,
+            kind,
             meaning: match column.scalar {
                 convert::Scalar::Number => Meaning::Numbers,
                 convert::Scalar::Json => Meaning::Json,

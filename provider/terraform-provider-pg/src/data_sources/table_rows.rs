@@ -181,8 +181,10 @@ fn columns(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 }
 
 fn record_schema(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
-    if let Some(Err(error)) = value.as_str().map(RecordCheck::new) {
-        diagnostics.push(diagnostics::error(&error, &|_| path.clone()).at(path.clone()));
+    if let Some(Err(errors)) = value.as_str().map(RecordCheck::new) {
+        for error in &errors {
+            diagnostics.push(diagnostics::error(error, &|_| path.clone()).at(path.clone()));
+        }
     }
 }
 
@@ -233,7 +235,7 @@ fn query(config: &Value) -> Result<(SourceQuery, Option<RecordCheck>), Diagnosti
     let record = text("record_schema")
         .map(|schema| RecordCheck::new(&schema))
         .transpose()
-        .map_err(|error| Diagnostics::from(diagnostics::error(&error, &path)))?;
+        .map_err(|errors| diagnostics::errors(&errors, &path))?;
     let order_by = texts(config.get("order_by"))
         .unwrap_or_default()
         .iter()
@@ -351,6 +353,7 @@ mod tests {
             type_name: "text".to_owned(),
             kind,
             meaning: Meaning::Plain,
+            is_text_of_list: false,
         };
         let columns = vec![column("n", Kind::Number), column("l", Kind::List(Box::new(Kind::String)))];
         let rows = vec![vec![json!(1), json!(["a", null])], vec![json!(null), json!([])]];
