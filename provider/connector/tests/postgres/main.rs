@@ -12,6 +12,7 @@ mod rows_hindered;
 mod rows_values;
 mod sessions;
 mod source;
+mod source_values;
 mod tls;
 mod together;
 mod table;
