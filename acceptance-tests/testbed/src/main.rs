@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks to its user")]
 
 mod bench;
+mod bench_data;
 mod bench_rows;
 mod demo;
 

@@ -341,9 +341,7 @@ async fn foreign_tables_can_be_read() {
         "create extension postgres_fdw; create server here foreign data wrapper postgres_fdw options (dbname '{}', \
          host '127.0.0.1', port '{}'); create user mapping for current_user server here options (user '{}'); \
          create foreign table f (name text, id bigint) server here options (schema_name 'public', table_name 'p')",
-        t.database.name,
-        t.database.port,
-        t.database.user
+        t.database.name, t.database.port, t.database.user
     );
     t.client.batch_execute(&setup).await.unwrap();
     assert_eq!(t.values(&query("f")).await, json!([["a", 1], ["c", 3], [null, 2]]));
