@@ -40,9 +40,9 @@ impl<'s> Check<'s> {
     pub(super) fn fault(&mut self, id: Id, value: &Value, depth: usize) -> Option<Fault> {
         let schema = self.schemas.get(id)?;
         if depth > MAX_DEPTH {
-            return here("is nested too deep to be checked".to_owned());
+            return Some(here("is nested too deep to be checked".to_owned()));
         }
-        if !schema.shared {
+        if !schema.is_shared() {
             return self.find(schema, value, depth + 1);
         }
         let key = (id, std::ptr::from_ref(value));
@@ -60,12 +60,12 @@ impl<'s> Check<'s> {
 
     fn find(&mut self, schema: &Schema, value: &Value, depth: usize) -> Option<Fault> {
         if schema.never {
-            return here("is not allowed by record_schema".to_owned());
+            return Some(here("is not allowed by record_schema".to_owned()));
         }
         if schema.nullable && value.is_null() {
             return None;
         }
-        scalar(schema, value).and_then(here).or_else(|| self.forms(schema, value, depth)).or_else(|| match value {
+        scalar(schema, value).map(here).or_else(|| self.forms(schema, value, depth)).or_else(|| match value {
             Value::Array(items) => self.elements(schema, items, depth),
             Value::Object(members) => self.members(schema, value, members, depth),
             _ => None,
@@ -86,11 +86,11 @@ impl<'s> Check<'s> {
             match schema.one.iter().filter(|id| self.fits(**id, value, depth)).count() {
                 0 => return self.of_forms(&schema.one, value, depth),
                 1 => {}
-                count => return wrong(value, &format!("fits {count} forms of which only one is allowed")),
+                count => return Some(wrong(value, &format!("fits {count} forms of which only one is allowed"))),
             }
         }
         if schema.not.is_some_and(|id| self.fits(id, value, depth)) {
-            return wrong(value, "fits a form that is not allowed");
+            return Some(wrong(value, "fits a form that is not allowed"));
         }
         let [condition, then, otherwise] = schema.condition?;
         let holds = condition.is_some_and(|id| self.fits(id, value, depth));
@@ -103,18 +103,18 @@ impl<'s> Check<'s> {
         let mut others = forms.iter().filter(|id| schemas.get(**id).is_none_or(|schema| schema.types != ["null"]));
         match (others.next(), others.next()) {
             (Some(only), None) => self.fault(*only, value, depth),
-            _ => wrong(value, "fits none of the allowed forms"),
+            _ => Some(wrong(value, "fits none of the allowed forms")),
         }
     }
 
     fn elements(&mut self, schema: &Schema, items: &[Value], depth: usize) -> Option<Fault> {
         if let Some(what) = count_fault(schema.elements, items.len(), "elements") {
-            return here(what);
+            return Some(here(what));
         }
         if schema.unique {
             let mut seen = HashSet::new();
             if let Some(at) = items.iter().position(|item| !seen.insert(spelling(item))) {
-                return wrong(&items[at], "is there twice").map(|fault| fault.inside(&format!("[{at}]")));
+                return Some(wrong(&items[at], "is there twice").inside(&format!("[{at}]")));
             }
         }
         for (at, item) in items.iter().enumerate() {
@@ -125,23 +125,23 @@ impl<'s> Check<'s> {
         }
         let (id, range) = schema.contains?;
         let count = items.iter().filter(|item| self.fits(id, item, depth)).count();
-        count_fault(range, count, "elements of the form that it must contain").and_then(here)
+        count_fault(range, count, "elements of the form that it must contain").map(here)
     }
 
     fn members(&mut self, schema: &Schema, value: &Value, members: &Map<String, Value>, depth: usize) -> Option<Fault> {
         let missing = |names: &[String]| names.iter().find(|name| !members.contains_key(*name)).cloned();
         if let Some(name) = missing(&schema.required) {
-            return here(format!("{name:?} is missing"));
+            return Some(here(format!("{name:?} is missing")));
         }
         if let Some(what) = count_fault(schema.members, members.len(), "members") {
-            return here(what);
+            return Some(here(what));
         }
         for (name, needed) in schema.needs.iter().filter(|(name, _)| members.contains_key(name)) {
             if let Some(needed) = missing(needed) {
-                return here(format!("{needed:?} is missing, which {name:?} needs"));
+                return Some(here(format!("{needed:?} is missing, which {name:?} needs")));
             }
         }
-        let needed = schema.needs_schema.iter().filter(|(name, _)| members.contains_key(name));
+        let needed = schema.dependents.iter().filter(|(name, _)| members.contains_key(name));
         if let Some(fault) = needed.map(|(_, id)| *id).find_map(|id| self.fault(id, value, depth)) {
             return Some(fault);
         }
@@ -150,7 +150,7 @@ impl<'s> Check<'s> {
                 // A name is no part of the value that could be remembered.
                 let fault = Check::new(self.schemas).fault(id, &Value::String(name.clone()), depth);
                 if let Some(fault) = fault {
-                    return here(format!("the name {name:?} does not fit: {}", fault.message));
+                    return Some(here(format!("the name {name:?} does not fit: {}", fault.message)));
                 }
             }
             let patterns = schema.patterns.iter().filter(|(pattern, _)| pattern.is_match(name)).map(|(_, id)| *id);
@@ -173,11 +173,11 @@ impl Fault {
     }
 }
 
-fn here(message: String) -> Option<Fault> {
-    Some(Fault { path: String::new(), message })
+fn here(message: String) -> Fault {
+    Fault { path: String::new(), message }
 }
 
-fn wrong(value: &Value, what: &str) -> Option<Fault> {
+fn wrong(value: &Value, what: &str) -> Fault {
     here(format!("{} {what}", shown(&value.into())))
 }
 

@@ -63,7 +63,7 @@ pub(super) struct Schema {
     pub(super) others: Option<Id>,
     pub(super) names: Option<Id>,
     pub(super) needs: Vec<(String, Vec<String>)>,
-    pub(super) needs_schema: Vec<(String, Id)>,
+    pub(super) dependents: Vec<(String, Id)>,
     /// All of these must fit, what is referred to included.
     pub(super) all: Vec<Id>,
     /// Of each list one must fit.
@@ -73,15 +73,20 @@ pub(super) struct Schema {
     pub(super) not: Option<Id>,
     /// If the first fits, the second must fit, else the third.
     pub(super) condition: Option<[Option<Id>; 3]>,
-    /// Whether several schemas lead here, so that it is worth remembering which values fit.
-    pub(super) shared: bool,
+    /// How many schemas lead here.
+    references: usize,
 }
 
 impl Schema {
+    /// Whether several schemas lead here, so that it is worth remembering which values fit.
+    pub(super) fn is_shared(&self) -> bool {
+        self.references > 1
+    }
+
     /// The schemas that say something about the same value.
     fn same_value(&self) -> impl Iterator<Item = Id> {
         let condition = self.condition.iter().flatten().flatten();
-        let needed = self.needs_schema.iter().map(|(_, id)| id);
+        let needed = self.dependents.iter().map(|(_, id)| id);
         self.all
             .iter()
             .chain(self.any.iter().flatten())
@@ -94,13 +99,14 @@ impl Schema {
 }
 
 /// Reads the schema at the place and all that it leads to; the first one is that of the place.
-pub(super) fn compile<'a>(place: &Place<'a>) -> Result<Vec<Schema>, Vec<String>> {
+pub(super) fn compile(place: &Place<'_>) -> Result<Vec<Schema>, Vec<String>> {
     let mut compiler = Compiler::default();
     compiler.id(place.clone());
     while let Some((id, place)) = compiler.waiting.pop_front() {
         let schema = compiler.schema(&place);
-        let shared = compiler.schemas[id].shared;
-        compiler.schemas[id] = Schema { shared, ..schema };
+        // What it says itself may lead back here.
+        let references = compiler.schemas[id].references;
+        compiler.schemas[id] = Schema { references, ..schema };
     }
     if compiler.faults.is_empty() {
         compiler.check_ends();
@@ -122,11 +128,11 @@ impl<'a> Compiler<'a> {
     /// The schema at a place, which is read later.
     fn id(&mut self, place: Place<'a>) -> Id {
         if let Some(id) = self.known.get(&place.at) {
-            self.schemas[*id].shared = true;
+            self.schemas[*id].references += 1;
             return *id;
         }
         let id = self.schemas.len();
-        self.schemas.push(Schema::default());
+        self.schemas.push(Schema { references: 1, ..Schema::default() });
         self.at.push(place.at.clone());
         self.known.insert(place.at.clone(), id);
         self.waiting.push_back((id, place));
@@ -173,17 +179,17 @@ impl<'a> Compiler<'a> {
                 schema.constant = (word == "const").then(|| said.to_string()).or(schema.constant.take());
             }
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
-                self.bound(schema, place, words, word, said)
+                self.bound(schema, place, words, word, said);
             }
             "multipleOf" => match number(said).filter(Exact::is_divisor) {
                 Some(divisor) => schema.multiple_of = Some((divisor, said.to_string())),
                 None => {
-                    self.fault(place, word, &format!("is {said}, and it is a number above zero of at most 18 digits"))
+                    self.fault(place, word, &format!("is {said}, and it is a number above zero of at most 18 digits"));
                 }
             },
             "minLength" | "minItems" | "minProperties" | "maxLength" | "maxItems" | "maxProperties" | "minContains"
             | "maxContains" => {
-                let Some(count) = number(said).filter(Exact::is_whole).and_then(|_| count(said)) else {
+                let Some(count) = count(said) else {
                     return self.fault(place, word, &format!("is {said}, and it is a whole number, zero or more"));
                 };
                 let range = match &word[3..] {
@@ -225,7 +231,7 @@ impl<'a> Compiler<'a> {
                     if said.is_array() {
                         schema.needs.push((name.clone(), self.names(place, word, said)));
                     } else {
-                        schema.needs_schema.push((name.clone(), self.id(place.nested(said, &[word, name]))));
+                        schema.dependents.push((name.clone(), self.id(place.nested(said, &[word, name]))));
                     }
                 }
             }
@@ -371,5 +377,5 @@ fn number(value: &Value) -> Option<Exact> {
 
 /// A count, also when it is written `3.0`.
 fn count(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64))
+    number(value)?.to_u64()
 }

@@ -36,6 +36,13 @@ impl Exact {
         i64::try_from(self.digits.len()).is_ok_and(|count| count <= self.exponent.max(0))
     }
 
+    /// The whole number, when it is one, is not negative and fits.
+    pub(super) fn to_u64(&self) -> Option<u64> {
+        let whole = self.is_whole() && !self.negative && self.exponent <= 20;
+        let zeros = usize::try_from(self.exponent).ok()?.checked_sub(self.digits.len())?;
+        if whole { format!("0{}{}", self.digits, "0".repeat(zeros)).parse().ok() } else { None }
+    }
+
     /// Whether it is a whole number of times the other, which is positive and has at most 18 digits.
     pub(super) fn is_multiple_of(&self, divisor: &Self) -> bool {
         let Some(by) = divisor.digits.parse::<u128>().ok().filter(|by| *by > 0) else { return true };
@@ -97,6 +104,15 @@ mod tests {
         }
         assert_eq!(exact("1.0"), exact("10e-1"));
         assert_eq!(Exact::of(&"1e999999999".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn counts_are_whole_and_not_negative() {
+        for (text, count) in
+            [("0", Some(0)), ("3.0", Some(3)), ("12e2", Some(1200)), ("-1", None), ("0.5", None), ("1e30", None)]
+        {
+            assert_eq!(exact(text).to_u64(), count, "{text}");
+        }
     }
 
     #[test]
