@@ -50,7 +50,12 @@ impl RecordCheck {
         else {
             return Err(one("record_schema describes no object with properties".to_owned()));
         };
-        let schemas = compile::compile(&place).map_err(|faults| faults.into_iter().map(wrong).collect::<Vec<_>>())?;
+        let schemas = compile::compile(&place).map_err(|mut faults| {
+            let more = faults.len().saturating_sub(MOST_FAULTS);
+            faults.truncate(MOST_FAULTS);
+            faults.extend((more > 0).then(|| format!("record_schema has {more} more faults")));
+            faults.into_iter().map(wrong).collect::<Vec<_>>()
+        })?;
         let known = schemas.first().map(|record| &record.properties);
         let properties = names.keys().filter_map(|name| Some((name.clone(), *known?.get(name)?))).collect();
         let plain =
@@ -324,6 +329,9 @@ mod tests {
             assert!(messages.iter().any(|message| message.starts_with(expected)), "{expected}: {messages:#?}");
         }
         assert!(errors.iter().all(|error| error.blamed() == Some(&Blame::Attribute("record_schema"))));
+        let many: Map<String, Value> = (0..100).map(|n| (format!("p{n}"), json!(1))).collect();
+        let errors = RecordCheck::new(&json!({"properties": many}).to_string()).unwrap_err();
+        assert_eq!((errors.len(), errors[20].message()), (21, "record_schema has 80 more faults"));
     }
 
     #[test]
