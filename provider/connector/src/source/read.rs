@@ -27,6 +27,10 @@ const HELD_BY_CELL: usize = 120;
 /// How much one fetch should bring.
 const FETCH_BYTES: usize = 4 << 20;
 
+/// One state of the database, nothing written, and a plan for reading all rows: the server expects a tenth of a cursor's to
+/// be fetched.
+const BEGIN: &str = "set transaction isolation level repeatable read, read only; set local cursor_tuple_fraction = 1";
+
 /// The rows of the first fetch, whose size is not known yet. The server keeps all rows of a fetch before it sends one.
 const FIRST_FETCH: usize = 10;
 
@@ -102,7 +106,7 @@ pub(super) async fn read(transaction: &Transaction<'_>, query: &SourceQuery) -> 
             .blame(Blame::Attribute("where")));
     }
     let failed = |error| Error::postgres(doing(), &error);
-    transaction.batch_execute("set transaction isolation level repeatable read, read only").await.map_err(failed)?;
+    transaction.batch_execute(BEGIN).await.map_err(failed)?;
     let settings = pinned::FIXED.map(|(name, value)| (name, if name == "IntervalStyle" { "iso_8601" } else { value }));
     pinned::pin(transaction, &settings).await.map_err(failed)?;
     let relation = Relation::find(transaction, &query.table).await?;
