@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks to its user")]
 
 mod bench;
+mod bench_data;
 mod bench_rows;
 mod bench_source;
 mod demo;
@@ -22,7 +23,7 @@ const USAGE: &str = "usage: testbed run [--pg 15,16,18] -- COMMAND ARGS...
 run   starts Postgres servers, sets TESTBED_PG15/16/18 and TESTBED_CLIS, runs the command, stops the servers and
       ends as the command did
 demo  applies the example to a throw-away server with the provider in FOLDER, step by step
-bench measures plans with the provider in FOLDER beside the CLI's own
+bench measures plans, and reads of many rows, with the provider in FOLDER beside the CLI's own
 bench-rows
       measures rows of files beside psql and the reference connector, for each number of rows
 

@@ -381,16 +381,6 @@ pub async fn count_foreign(
     digest::count_foreign(client, table, owned).await
 }
 
-/// Whether the text is a number without digits after the point.
-pub(crate) fn is_whole_number(text: &str) -> bool {
-    number::Decimal::parse(text).is_some_and(|number| number.is_whole())
-}
-
-/// Whether two texts are the same number.
-pub(crate) fn same_number(a: &str, b: &str) -> bool {
-    matches!((number::Decimal::parse(a), number::Decimal::parse(b)), (Some(a), Some(b)) if a == b)
-}
-
 /// How many rows of the table fulfil the condition (on the alias `t`) and are not among these. To be called inside a
 /// transaction: settings are fixed in it.
 pub(crate) async fn count_others(

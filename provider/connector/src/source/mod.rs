@@ -78,6 +78,8 @@ pub struct ColumnInfo {
     pub kind: Kind,
     /// What its values stand for where `kind` alone does not tell.
     pub meaning: Meaning,
+    /// Whether its values are arrays as JSON text, since their numbers of dimensions differ.
+    pub is_text_of_list: bool,
 }
 
 /// What text values stand for.

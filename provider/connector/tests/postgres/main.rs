@@ -13,6 +13,7 @@ mod rows_hindered;
 mod rows_values;
 mod sessions;
 mod source;
+mod source_values;
 mod table_source;
 mod tls;
 mod together;
