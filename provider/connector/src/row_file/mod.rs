@@ -35,6 +35,8 @@ fn let_go(buffer: &mut Vec<u8>) {
 pub(crate) struct FileRow<'f> {
     /// The line on which it begins, from 1.
     pub(crate) line: u64,
+    /// The number of bytes before it, after decompression.
+    pub(crate) at: u64,
     /// What it names.
     pub(crate) cells: FileCells<'f>,
 }
@@ -180,6 +182,14 @@ impl RowFile {
         }
     }
 
+    /// Goes on to that place, where a row begins; whether it could. Lines are no longer counted.
+    pub(crate) fn skip_to(&mut self, at: u64) -> bool {
+        match &mut self.body {
+            Body::Json(reader) => reader.skip_to(at),
+            Body::Csv { reader, .. } => reader.skip_to(at),
+        }
+    }
+
     /// The next row. After a faulty line the rows of JSON Lines go on; after a record of CSV that cannot be told from its
     /// neighbours there are no more.
     pub(crate) fn next(&mut self) -> Option<Result<FileRow<'_>, Error>> {
@@ -194,7 +204,10 @@ impl RowFile {
                     Some(Err(fault(path, Some(trouble.line), &trouble.message)))
                 }
                 Ok(None) => None,
-                Ok(Some(object)) => Some(Ok(FileRow { line: object.line, cells: FileCells::Json(JsonCells(object)) })),
+                Ok(Some(object)) => {
+                    let cells = FileCells::Json(JsonCells(object));
+                    Some(Ok(FileRow { line: object.line, at: object.at, cells }))
+                }
             },
             Body::Csv { reader, header, null } => match reader.record(header.len()) {
                 Err(e) => {
@@ -208,11 +221,26 @@ impl RowFile {
                 }
                 Ok(Some(record)) => {
                     let cells = FileCells::Csv(CsvCells { record, null: null.as_deref() });
-                    Some(Ok(FileRow { line: record.line, cells }))
+                    Some(Ok(FileRow { line: record.line, at: record.at, cells }))
                 }
             },
         }
     }
+}
+
+/// Passes over what comes before that place; `None` when the source is past it, ends before it or cannot be read. `at` is
+/// where it is.
+fn skip(source: &mut impl BufRead, mut at: u64, to: u64) -> Option<u64> {
+    while at < to {
+        let there = source.fill_buf().ok()?.len();
+        let step = there.min(usize::try_from(to - at).unwrap_or(usize::MAX));
+        if step == 0 {
+            return None;
+        }
+        source.consume(step);
+        at += step as u64;
+    }
+    (at == to).then_some(at)
 }
 
 /// A fault on a line of a file, in a column where one is to blame.
@@ -274,6 +302,44 @@ mod tests {
         two.extend(gzip(b"{\"a\":2}\n"));
         assert_eq!(read("a.ndjson.gz", &two, None).unwrap().len(), 2);
         assert_eq!(read("a.csv.gz", &gzip(b"a\n1\n"), None).unwrap().len(), 1);
+    }
+
+    /// A row as text, wherever it is.
+    fn shown(row: FileRow<'_>) -> String {
+        match row.cells {
+            FileCells::Json(cells) => cells.fields().map(|(name, value)| format!("{name}={value} ")).collect(),
+            FileCells::Csv(cells) => cells.fields().map(|text| format!("{text:?} ")).collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_is_found_again_at_its_place() {
+        let csv = "\u{feff}a,b\r\n\r\n1,\"li\r\nne\"\n\n\n2,é\n\"3\",";
+        let json = "\u{feff}{\"a\":1}\r\n\n  \n {\"a\":\"é\"}\n{\"a\":[2]}";
+        let cases = [("a.csv", csv.as_bytes().to_vec()), ("a.jsonl", json.as_bytes().to_vec())];
+        let packed = cases.clone().map(|(name, content)| (format!("{name}.gz"), gzip(&content)));
+        for (name, content) in cases.map(|(name, content)| (name.to_owned(), content)).into_iter().chain(packed) {
+            let path = Path::new(&name);
+            let open = || RowFile::read_from(path, Format::of(path).unwrap(), std::io::Cursor::new(content.clone()), None);
+            let mut file = open().unwrap();
+            let mut rows = Vec::new();
+            while let Some(row) = file.next() {
+                let row = row.unwrap();
+                rows.push((row.at, shown(row)));
+            }
+            assert_eq!(rows.len(), 3, "{name}");
+            for (at, text) in &rows {
+                let mut file = open().unwrap();
+                assert!(file.skip_to(*at), "{name} {at}");
+                let row = file.next().unwrap().unwrap();
+                assert_eq!((row.at, &shown(row)), (*at, text), "{name}");
+            }
+            let mut file = open().unwrap();
+            assert!(file.skip_to(rows[0].0) && file.skip_to(rows[2].0), "{name}");
+            assert_eq!(shown(file.next().unwrap().unwrap()), rows[2].1, "{name}");
+            assert!(!file.skip_to(rows[0].0), "{name}: it does not go back");
+            assert!(!file.skip_to(10_000), "{name}: it ends before");
+        }
     }
 
     #[test]

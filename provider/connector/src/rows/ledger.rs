@@ -12,7 +12,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Transaction};
 
 use super::row_hash::{MOST_HASHES, RowHash};
-use super::steps::{DECLARED, OWNED, Shape, qualified, same_columns};
+use super::stage::Staged;
+use super::steps::{DECLARED, OWNED, Shape, qualified};
 use crate::error::Error;
 use crate::name::{TableName, quote_ident, quote_idents, quote_literal};
 use crate::spec::TableSpec;
@@ -179,29 +180,53 @@ fn label(table: &TableName, id: &str, oid: u32, columns: &[String]) -> Result<St
     Ok(format!("comment on table {ledger} is {}", quote_literal(&header)))
 }
 
-/// Brings a ledger up to date with the staged rows: what is staged is declared, and what was staged as ours and is not
-/// declared with the same hash is gone. The rows name these columns now.
+/// Takes the keys with these hashes out of a ledger, and stages them as those of rows that are ours.
+pub(super) async fn take_out(
+    transaction: &Transaction<'_>,
+    shape: &Shape,
+    ledger: &Ledger,
+    gone: &[RowHash],
+) -> Result<(), Error> {
+    let sql = format!(
+        "with gone as (delete from {} as l where l.{} in (select h::uuid from unnest($1) as g (h)) returning {}) \
+         insert into pg_temp.{OWNED} ({}) select {} from gone as l",
+        ledger.table(),
+        quote_ident(&hash_column(&shape.keys)),
+        qualified("l", &shape.keys),
+        quote_idents(&shape.keys),
+        qualified("l", &shape.keys),
+    );
+    let gone: Vec<String> = gone.iter().map(|hash| hash.to_hex()).collect();
+    let result = transaction.query_typed(&sql, &[(&gone, Type::TEXT_ARRAY)]).await;
+    result.map(drop).map_err(|error| Error::postgres(writing(&shape.table), &error).statement(sql))
+}
+
+/// Brings a ledger up to date with the staged rows, which name these columns now. Either they are all rows, or those that
+/// it lacks after what is gone was taken out.
 pub(super) async fn update(
     transaction: &Transaction<'_>,
     shape: &Shape,
     ledger: &Ledger,
     oid: u32,
     columns: &[String],
+    staged: Staged,
 ) -> Result<(), Error> {
     let name = ledger.table();
     let hash = quote_ident(&hash_column(&shape.keys));
-    let same = |a, b| same_columns(a, b, &shape.keys);
-    let sql = format!(
-        "delete from {name} as l using pg_temp.{OWNED} as o where {} and not exists (select from pg_temp.{DECLARED} as n \
-         where {} and n.{staged} = l.{hash}); insert into {name} ({}, {hash}) select {}, n.{staged} from \
-         pg_temp.{DECLARED} as n where not exists (select from {name} as l where {})",
-        same("l", "o"),
-        same("n", "l"),
+    let staged_hash = quote_ident(&shape.staged_hash);
+    let insert = format!(
+        "insert into {name} ({}, {hash}) select {}, n.{staged_hash} from pg_temp.{DECLARED} as n",
         quote_idents(&shape.keys),
         qualified("n", &shape.keys),
-        same("l", "n"),
-        staged = quote_ident(&shape.staged_hash),
     );
+    let sql = match staged {
+        Staged::Changes => insert,
+        // Rows with the same hash have the same key.
+        Staged::Everything => format!(
+            "delete from {name} as l where not exists (select from pg_temp.{DECLARED} as n where n.{staged_hash} = l.{hash}); \
+             {insert} where not exists (select from {name} as l where l.{hash} = n.{staged_hash})"
+        ),
+    };
     execute(transaction, shape, &sql).await?;
     if ledger.columns == columns {
         return Ok(());
@@ -261,7 +286,7 @@ pub(super) async fn hashes(
         while let Some((row, after)) = rest.split_at_checked(22) {
             let mut hash = [0; 16];
             hash.copy_from_slice(&row[6..]);
-            hashes.push(RowHash(u128::from_be_bytes(hash)));
+            hashes.push(RowHash::from_bytes(hash));
             rest = after;
         }
         let left = rest.len();

@@ -18,6 +18,7 @@ mod pass;
 pub(crate) mod pinned;
 mod place;
 mod preview;
+mod reading;
 mod reconcile;
 mod row_hash;
 mod short_cut;
