@@ -23,7 +23,7 @@ pub(super) fn on_connect(error: Error, settings: &Settings, host: &Host, had_pas
     }
 }
 
-/// Adds advice to a statement that ran into `lock_timeout` or `statement_timeout`.
+/// Adds advice to a statement that ran into `lock_timeout`, `statement_timeout` or the patience of a pooler.
 pub(super) fn on_timeout(error: Error) -> Error {
     let advice = match error.sqlstate() {
         Some("55P03") => {
@@ -32,6 +32,10 @@ pub(super) fn on_timeout(error: Error) -> Error {
         }
         Some("57014") if error.message().contains("statement timeout") => {
             "raise the provider's statement_timeout, or that of the role or the database"
+        }
+        Some("08P01") if error.message().contains("query_wait_timeout") => {
+            "the pooler lends too few sessions; raise its pool size, or lower the provider's max_connections below it: a \
+             concurrent index build needs two sessions at once"
         }
         _ => return error,
     };

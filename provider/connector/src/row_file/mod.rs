@@ -320,7 +320,8 @@ mod tests {
         let packed = cases.clone().map(|(name, content)| (format!("{name}.gz"), gzip(&content)));
         for (name, content) in cases.map(|(name, content)| (name.to_owned(), content)).into_iter().chain(packed) {
             let path = Path::new(&name);
-            let open = || RowFile::read_from(path, Format::of(path).unwrap(), std::io::Cursor::new(content.clone()), None);
+            let open =
+                || RowFile::read_from(path, Format::of(path).unwrap(), std::io::Cursor::new(content.clone()), None);
             let mut file = open().unwrap();
             let mut rows = Vec::new();
             while let Some(row) = file.next() {

@@ -188,7 +188,7 @@ pub(super) async fn take_out(
     gone: &[RowHash],
 ) -> Result<(), Error> {
     let sql = format!(
-        "with gone as (delete from {} as l where l.{} in (select h::uuid from unnest($1) as g (h)) returning {}) \
+        "with gone as (delete from {} as l where l.{} in (select h from unnest($1) as g (h)) returning {}) \
          insert into pg_temp.{OWNED} ({}) select {} from gone as l",
         ledger.table(),
         quote_ident(&hash_column(&shape.keys)),
@@ -196,8 +196,7 @@ pub(super) async fn take_out(
         quote_idents(&shape.keys),
         qualified("l", &shape.keys),
     );
-    let gone: Vec<String> = gone.iter().map(|hash| hash.to_hex()).collect();
-    let result = transaction.query_typed(&sql, &[(&gone, Type::TEXT_ARRAY)]).await;
+    let result = transaction.query_typed(&sql, &[(&gone, Type::UUID_ARRAY)]).await;
     result.map(drop).map_err(|error| Error::postgres(writing(&shape.table), &error).statement(sql))
 }
 

@@ -3,7 +3,11 @@
 //! A row's hash is half a hash of its key and half one of its cells that are not null. **Invariant:** equal rows have
 //! equal hashes, whatever the order of their cells, the spelling of their keys or the version of this program.
 
+use std::error::Error;
+
+use bytes::{BufMut, BytesMut};
 use sha2::{Digest, Sha256};
+use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 
 use super::key;
 use super::kind::ColumnKind;
@@ -41,6 +45,17 @@ impl RowHash {
     pub(crate) fn to_hex(self) -> String {
         hex(&(u128::from(self.key) << 64 | u128::from(self.cells)).to_be_bytes())
     }
+}
+
+impl ToSql for RowHash {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.put_u64(self.key);
+        out.put_u64(self.cells);
+        Ok(IsNull::No)
+    }
+
+    accepts!(UUID);
+    to_sql_checked!();
 }
 
 /// A row of a file: what it is, and where it begins. Sorted, it is by the hash.

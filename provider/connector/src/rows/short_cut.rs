@@ -17,8 +17,8 @@ use crate::spec::TableSpec;
 /// Fewer rows than this are not worth looking for a way around.
 const FEW: u64 = 50;
 
-/// The part of the rows that may differ; where more do, there is little to save, and they would be kept in memory.
-const MOST: u64 = 4;
+/// No more hashes than this are kept of rows that differ.
+const MOST: u64 = 500_000;
 
 /// A change of which only a part has to travel if the server's digest is what it was.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ pub(super) async fn candidate<'a>(
         return Ok(None);
     };
     let Some(former) = ledger::hashes(transaction, change.table, ledger).await? else { return Ok(None) };
-    let most = file.count() / MOST;
+    // Where more rows differ, little is saved.
+    let most = (file.count().max(former.len() as u64) / 2).min(MOST);
     let Difference { gone, come, .. } = match difference(&former, now, most) {
         few if few.rows() <= most => few,
         _ => return Ok(None),
