@@ -126,12 +126,17 @@ impl RowFile {
     /// without quotes.
     pub(crate) fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
         let format = Format::of(path)?;
-        let file = File::open(path).map_err(|e| {
+        let unopened = |e| {
             fault(path, None, &format!("it cannot be opened: {e}")).advice(
                 "the path is relative to the folder that the command runs in; write \"${path.module}/rows.jsonl\" to name \
                  a file beside the configuration",
             )
-        })?;
+        };
+        // Opening a pipe would wait for somebody who writes.
+        if !std::fs::metadata(path).map_err(unopened)?.is_file() {
+            return Err(fault(path, None, "it is no regular file, and rows are read more than once"));
+        }
+        let file = File::open(path).map_err(unopened)?;
         Self::read_from(path, format, file, csv_null)
     }
 
@@ -369,11 +374,38 @@ mod tests {
             ("a.csv", b"a,b\n1,2\n\"x\ny\",2,3\n", "a.csv, line 3: the record has 3 fields and the header has 2"),
             ("a.csv", b"a\n\"x\n", "a.csv, line 2: a quoted field is not closed"),
             ("a.csv.gz", b"a\n1\n", "it cannot be read"),
+            ("a.jsonl.gz", b"", "it cannot be read"),
+            ("a.jsonl.gz", &gzip(b"{\"a\":1}\n")[..20], "it cannot be read"),
+            ("a.jsonl.gz", &[gzip(b"{\"a\":1}\n"), b"rest".to_vec()].concat(), "a.jsonl.gz, line 2: it cannot be read"),
+            (
+                "a.jsonl",
+                &[b"{\"a\":1}\n{\"a\":\"", vec![b'x'; MAX_RECORD_BYTES].as_slice()].concat(),
+                "a.jsonl, line 2: the line is longer than 8 MiB",
+            ),
+            (
+                "a.csv",
+                &[b"a\n1\n\"", vec![b'\n'; MAX_RECORD_BYTES].as_slice()].concat(),
+                "a.csv, line 3: the record is longer than 8 MiB",
+            ),
+            // A bomb: a long line that is short before it is unpacked.
+            (
+                "a.csv.gz",
+                &gzip(&vec![b'0'; 20 * MAX_RECORD_BYTES]),
+                "a.csv.gz, line 1: the record is longer than 8 MiB",
+            ),
         ] {
             let error = read(name, content, None).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
         let missing = RowFile::open(Path::new("/nowhere/a.csv"), None).unwrap_err();
         assert!(missing.message().contains("/nowhere/a.csv: it cannot be opened"), "{missing}");
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, below] = ["pipe.csv", "folder.jsonl"].map(|name| folder.path().join(name));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::fs::create_dir(&below).unwrap();
+        for path in [pipe, below] {
+            let error = RowFile::open(&path, None).unwrap_err();
+            assert!(error.message().contains("it is no regular file"), "{error}");
+        }
     }
 }

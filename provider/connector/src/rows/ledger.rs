@@ -98,18 +98,22 @@ pub async fn disagreement(
 ) -> Result<Option<String>, Error> {
     let name = name_of(id);
     let found = headers(client, &name.replace('_', "\\_"), table).await?;
-    let Some((_, header)) = found.into_iter().next() else {
-        return Ok(Some(format!("there is no table {}", TableName::new(SCHEMA, name))));
-    };
-    let agrees = header.is_some_and(|header| header.is_for(id, table, oid));
-    Ok((!agrees).then(|| format!("the comment of {} is not for this table", TableName::new(SCHEMA, name))))
+    let name = TableName::new(SCHEMA, name);
+    Ok(match found.into_iter().next() {
+        None => Some(format!("there is no table {name}")),
+        Some(found) if !found.header.as_ref().is_some_and(|header| header.is_for(id, table, oid)) => {
+            Some(format!("the comment of {name} is not for this table"))
+        }
+        Some(found) if !found.is_whole => Some(format!("{name} lacks a column")),
+        Some(_) => None,
+    })
 }
 
 /// The only ledger that a table has, when there is exactly one that this role owns.
 pub async fn sole(client: &impl GenericClient, table: &TableName, oid: u32) -> Result<Option<Ledger>, Error> {
     let found = headers(client, "ledger\\_%", table).await?;
-    let mut fitting = found.into_iter().filter_map(|(name, header)| {
-        header.filter(|header| name == name_of(&header.id) && header.is_for(&header.id, table, oid))
+    let mut fitting = found.into_iter().filter(|found| found.is_whole).filter_map(|found| {
+        found.header.filter(|header| found.name == name_of(&header.id) && header.is_for(&header.id, table, oid))
     });
     let (Some(header), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
     let mut ledger = Ledger { id: header.id, columns: header.columns, count: 0, digest: String::new() };
@@ -123,13 +127,18 @@ fn reading(table: &TableName) -> String {
     format!("read which rows of {table} came from a file")
 }
 
+/// What may be a ledger.
+struct Found {
+    name: String,
+    header: Option<Header>,
+    /// Whether it has all the columns that it was made with.
+    is_whole: bool,
+}
+
 /// The ledgers whose names fit a pattern, of roles that this role belongs to.
-async fn headers(
-    client: &impl GenericClient,
-    pattern: &str,
-    table: &TableName,
-) -> Result<Vec<(String, Option<Header>)>, Error> {
-    let sql = "select c.relname::text, pg_catalog.obj_description(c.oid, 'pg_class') \
+async fn headers(client: &impl GenericClient, pattern: &str, table: &TableName) -> Result<Vec<Found>, Error> {
+    let sql = "select c.relname::text, pg_catalog.obj_description(c.oid, 'pg_class'), \
+                 not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attisdropped) \
                from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
                where n.nspname = $1::text and c.relkind = 'r' and c.relname like $2::text \
                and pg_catalog.pg_has_role(c.relowner, 'usage') order by c.oid";
@@ -138,7 +147,8 @@ async fn headers(
     let rows = client.query_typed(sql, &parameters).await.map_err(failed)?;
     let found = rows.iter().map(|row| {
         let comment: Option<String> = row.try_get(1)?;
-        Ok((row.try_get(0)?, comment.and_then(|text| serde_json::from_str(&text).ok())))
+        let header = comment.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(Found { name: row.try_get(0)?, header, is_whole: row.try_get(2)? })
     });
     found.collect::<Result<_, _>>().map_err(failed)
 }

@@ -9,6 +9,7 @@ mod private_server;
 mod rows;
 mod rows_file;
 mod rows_hindered;
+mod rows_odd;
 mod rows_values;
 mod sessions;
 mod source;
