@@ -284,3 +284,45 @@ async fn a_writer_beside_us_loses_nothing_and_stops_nothing() {
     assert_eq!(t.query("select count(*) from t where id >= 10000 and a like 'theirs%'").await, "60");
     assert_eq!(t.query("select count(*), min(id), max(id) from t where id < 10000").await, "1901|110|2010");
 }
+
+#[tokio::test]
+async fn rows_that_stay_as_they_are_cost_an_index_nothing() {
+    for major in TestDatabase::VERSIONS {
+        let server = TestDatabase::new(major).await;
+        server.query("create extension vector").await;
+        let mut t = Target::on(server, spec(&[("id", "bigint"), ("a", "text"), ("e", "vector(3)")], &["id"]));
+        let row = |id: u32| json!({"id": id, "a": "x", "e": [id, 0.5, -1]});
+        let changed = |id: u32| if id == 77 { json!({"id": id, "a": "changed", "e": [1, 2, 3]}) } else { row(id) };
+        t.jsonl(&lines(0..300, row)).await.unwrap();
+        t.query("create index on t using hnsw (e vector_l2_ops)").await;
+        let reversed = lines(0..300, row).lines().rev().collect::<Vec<_>>().join("\n");
+        assert_eq!(counts(&t.jsonl(&reversed).await.unwrap()), (0, 0, 0, 0));
+        // Everything is compared: nothing is known of what the server has.
+        t.server_digest = None;
+        assert_eq!(counts(&t.jsonl(&lines(0..299, row)).await.unwrap()), (1, 0, 0, 0));
+        assert_eq!(counts(&t.jsonl(&lines(0..299, changed)).await.unwrap()), (0, 1, 0, 0));
+        // Counters are written down when sessions end.
+        t.database = Target::new(major, &[("id", "int")]).await.database;
+        let others =
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+        while t.query(others).await != "0" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let counted = "select n_tup_ins, n_tup_upd, n_tup_del from pg_stat_user_tables where relid = 't'::regclass";
+        assert_eq!(t.query(counted).await, "300|1|1");
+    }
+}
+
+#[tokio::test]
+async fn what_was_taken_out_of_a_text_is_no_drift() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Target::new(major, &[("id", "bigint"), ("a", "text"), ("l", "text[]")]).await;
+        let content = "{\"id\":1,\"a\":\"x\\u0000y\",\"l\":[\"\\u0000\"]}\n{\"id\":2,\"a\":\"z\"}\n";
+        let rows = t.file("r.jsonl", content);
+        assert_eq!(rows.nul_stripped(), ["line 1"]);
+        // The helper shows that nothing is left to do and nothing drifted.
+        t.apply(Some(rows)).await.unwrap();
+        assert_eq!(t.rows().await, "1|xy|{\"\"}\n2|z|");
+        assert_eq!(counts(&t.csv("id,a,l\n1,xy,\"{\"\"\"\"}\"\n2,z,\n").await.unwrap()), (0, 0, 0, 0));
+    }
+}
