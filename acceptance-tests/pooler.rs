@@ -53,7 +53,9 @@ fn transactions_are_all_that_is_needed() {
         assert_eq!(w.sql("select count(*) from pg_trigger where tgname = 'touch'"), "2");
 
         let before = w.sql("select xmin from f where id = 1");
-        w.folder().write("r.jsonl", &lines(510, |id| if id % 100 == 0 { "changed" } else { "as it was" })).unwrap();
+        w.folder()
+            .write("r.jsonl", &lines(510, |id| if id.is_multiple_of(100) { "changed" } else { "as it was" }))
+            .unwrap();
         w.apply(&configuration("{ id = 2, a = \"z\" }, { id = 3 }"));
         assert_eq!(w.sql("select count(*), count(*) filter (where a = 'changed') from f"), "510|6");
         assert_eq!(w.sql(&format!("select count(*) from f where xmin = '{before}'")), "495", "others were written too");
@@ -90,7 +92,7 @@ fn a_pooler_with_too_few_sessions_is_named() {
 
 /// A database, a pooler in front of it, and a workspace that knows only the pooler.
 fn behind(cli: &Cli, major: u32, sessions: u32, patience: u32) -> (TestDatabase, PgBouncer, Workspace) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap_or_else(|e| panic!("{e}"));
     let direct = runtime.block_on(TestDatabase::new(major));
     let server = direct.address();
     let pooler = runtime.block_on(PgBouncer::start(&server, sessions, patience)).unwrap_or_else(|e| panic!("{e}"));

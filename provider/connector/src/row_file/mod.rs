@@ -269,6 +269,15 @@ mod tests {
 
     use super::*;
 
+    /// The cells of a row as text.
+    fn shown(row: FileRow<'_>) -> String {
+        let cells: Vec<String> = match row.cells {
+            FileCells::Json(cells) => cells.fields().map(|(name, value)| format!("{name}={value}")).collect(),
+            FileCells::Csv(cells) => cells.fields().map(|text| format!("{text:?}")).collect(),
+        };
+        cells.join(" ")
+    }
+
     /// Each row as text: its line and its cells.
     fn read(name: &str, content: &[u8], null: Option<&str>) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -279,11 +288,7 @@ mod tests {
         let mut rows = Vec::new();
         while let Some(row) = file.next() {
             let row = row.map_err(text)?;
-            let cells: Vec<String> = match row.cells {
-                FileCells::Json(cells) => cells.fields().map(|(name, value)| format!("{name}={value}")).collect(),
-                FileCells::Csv(cells) => cells.fields().map(|text| format!("{text:?}")).collect(),
-            };
-            rows.push(format!("{}: {}", row.line, cells.join(" ")));
+            rows.push(format!("{}: {}", row.line, shown(row)));
         }
         Ok(rows)
     }
@@ -307,14 +312,6 @@ mod tests {
         two.extend(gzip(b"{\"a\":2}\n"));
         assert_eq!(read("a.ndjson.gz", &two, None).unwrap().len(), 2);
         assert_eq!(read("a.csv.gz", &gzip(b"a\n1\n"), None).unwrap().len(), 1);
-    }
-
-    /// A row as text, wherever it is.
-    fn shown(row: FileRow<'_>) -> String {
-        match row.cells {
-            FileCells::Json(cells) => cells.fields().map(|(name, value)| format!("{name}={value} ")).collect(),
-            FileCells::Csv(cells) => cells.fields().map(|text| format!("{text:?} ")).collect(),
-        }
     }
 
     #[test]

@@ -32,8 +32,12 @@ impl RowHash {
 
     /// As the server's type `uuid` sends it.
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-        let both = u128::from_be_bytes(bytes);
-        Self { key: (both >> 64) as u64, cells: both as u64 }
+        let half = |from: usize| {
+            let mut half = [0; 8];
+            half.copy_from_slice(&bytes[from..from + 8]);
+            u64::from_be_bytes(half)
+        };
+        Self { key: half(0), cells: half(8) }
     }
 
     /// The half that stands for the key.

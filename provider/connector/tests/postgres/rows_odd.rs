@@ -277,7 +277,7 @@ async fn a_writer_beside_us_loses_nothing_and_stops_nothing() {
         }
     });
     for round in 1..12 {
-        let changed = |id: u32| if id % 50 == 0 { json!({"id": id, "a": round.to_string()}) } else { row(id) };
+        let changed = |id: u32| if id.is_multiple_of(50) { json!({"id": id, "a": round.to_string()}) } else { row(id) };
         t.jsonl(&lines(round * 10..2000 + round, changed)).await.unwrap();
     }
     writer.await.unwrap();
