@@ -17,6 +17,7 @@ pub(crate) mod number;
 mod pass;
 mod place;
 mod preview;
+mod reading;
 mod reconcile;
 mod row_hash;
 mod short_cut;

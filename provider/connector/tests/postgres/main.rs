@@ -10,6 +10,7 @@ mod read_only;
 mod rows;
 mod rows_file;
 mod rows_hindered;
+mod rows_odd;
 mod rows_values;
 mod sessions;
 mod source;
