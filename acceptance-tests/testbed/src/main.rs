@@ -26,6 +26,8 @@ demo  applies the example to a throw-away server with the provider in FOLDER, st
 bench measures plans, and reads of many rows, with the provider in FOLDER beside the CLI's own
 bench-rows
       measures rows of files beside psql and, up to 100000 or so many rows, the reference connector
+bench-source
+       measures reading rows with the library beside psql and the reference connector
 
 PG_TEST_URL names a server to use instead of starting one, TF_CLI the CLIs (separated by :) instead of those on the PATH.";
 
