@@ -119,6 +119,12 @@ pub(crate) fn read_array(text: &str) -> bool {
     array::parse(text, ',').is_some()
 }
 
+/// Reads a cell in the binary form as each of the types that are read so, and makes JSON of it.
+#[cfg(feature = "surfaces")]
+pub(crate) fn read_cell(is_array: bool, bytes: &[u8]) -> Vec<Value> {
+    wire::Form::all(is_array).filter_map(|form| decode::value(form.read(wire::Sent(Some(bytes)))?)).collect()
+}
+
 /// Reads rows in a transaction that has just begun; it becomes read-only and sees one state of the database from here on.
 /// Nothing else is to be done in it afterwards.
 pub async fn read(transaction: &tokio_postgres::Transaction<'_>, query: &SourceQuery) -> Result<Rows, Error> {

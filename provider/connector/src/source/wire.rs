@@ -92,6 +92,14 @@ impl<'r> FromSql<'r> for Sent<'r> {
 }
 
 impl Form {
+    /// All forms of single values, or of arrays.
+    #[cfg(feature = "surfaces")]
+    pub(super) fn all(is_array: bool) -> impl Iterator<Item = Self> {
+        use Element::{Bool, Bytes, Float4, Float8, Int2, Int4, Int8, Json, Jsonb, Oid, Text, Uuid, Vector};
+        let all = [Bool, Int2, Int4, Int8, Oid, Float4, Float8, Text, Bytes, Uuid, Json, Jsonb, Vector];
+        all.into_iter().map(move |element| if is_array { Self::Array(element) } else { Self::One(element) })
+    }
+
     /// How a column's cells are asked for, and the expression that does.
     pub(super) fn of(column: &LiveColumn) -> (Self, String) {
         let name = quote_ident(&column.name);
