@@ -175,6 +175,16 @@ fn names_of_any_case_and_views_are_read_without_a_flapping_order() {
 }
 
 #[test]
+fn a_name_that_unicode_can_write_in_two_ways_is_read() {
+    once(18, |w| {
+        // An e and an accent; the CLIs know only the one character of both.
+        w.sql("create table p (id int primary key, U&\"e\\0301\" text); insert into p values (1, 'x')");
+        w.apply(&read("", &format!("{ROWS}[0].é")));
+        assert_eq!(w.output("o"), "x");
+    });
+}
+
+#[test]
 fn arguments_that_are_not_known_yet_put_the_read_off() {
     alternating(|w| {
         w.sql(TABLE);
