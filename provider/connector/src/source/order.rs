@@ -131,6 +131,7 @@ mod tests {
         let column = |name: &str, is_sortable| LiveColumn {
             name: name.to_owned(),
             type_name: String::new(),
+            base: ("pg_catalog".to_owned(), "text".to_owned()),
             scalar: Scalar::Text,
             delimiter: None,
             is_sortable,
