@@ -32,7 +32,7 @@ use std::collections::HashMap;
 
 use crate::error::{Error, RowLabel};
 use crate::name::TableName;
-pub(crate) use crate::pinned;
+use crate::pinned;
 use crate::spec::TableSpec;
 use crate::step::Step;
 
