@@ -140,7 +140,8 @@ pub(super) async fn removal(
         force_destroy,
     };
     plan.warnings = table::veto_drop(database, scope, &drop).await?;
-    plan.rows = drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), ..RowCounts::default() });
+    plan.rows =
+        drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), inserted: Some(0), updated: Some(0) });
     plan.table = TableWork::Drop { steps: table::plan_drop(&drop), drop: Box::new(drop) };
     Ok(plan)
 }
@@ -242,7 +243,9 @@ async fn decide(
     if decided.steps.is_empty() && change.observed.is_some() {
         return Ok(Decided { work: TableWork::Keep, desired, fresh });
     }
-    warnings.extend(table::veto(database, scope, &change).await?);
+    let found = table::veto(database, scope, &change).await?;
+    // How many rows are written is said by the plan itself.
+    warnings.extend(found.into_iter().filter(|warning| !table::ROWS_WRITTEN.contains(&warning.summary)));
     let work = TableWork::Change { change: Box::new(change), steps: decided.steps };
     Ok(Decided { work, desired, fresh })
 }
