@@ -134,6 +134,8 @@ fn what_is_wrong_is_said() {
         w.plan_fails(&read("order_by = [\"nope\"]", ROWS), &["nope"]);
         w.plan_fails(&read("order_by = [\"id; drop table p\"]", ROWS), &["order_by"]);
         w.plan_fails(&read("limit = -1", ROWS), &["limit"]);
+        let several = "columns = [\"a\", \"\"]\n  where = \"a = 'x\"\n  limit = 0.5\n  order_by = [\"id up\"]";
+        w.plan_fails(&read(several, ROWS), &["name cannot be empty", "not closed", "whole number", "only asc or desc"]);
         w.plan_fails(&read("where = \"nope = 1\"", ROWS), &["nope", "42703"]);
         w.plan_fails(&read("where = \"id = $1\"", ROWS), &["params"]);
         w.plan_fails(&read("", ROWS).replace("\"p\"", "\"nowhere\""), &["nowhere"]);
@@ -149,5 +151,74 @@ fn reading_never_writes() {
         w.apply(&read("columns = [\"id\"]", ROWS));
         let log = w.log().to_lowercase();
         assert!(log.contains("read only"), "{log}");
+    });
+}
+
+#[test]
+fn names_of_any_case_and_views_are_read_without_a_flapping_order() {
+    alternating(|w| {
+        w.sql(
+            "create schema \"My S\"; create table \"My S\".\"T x\" (\"Id\" int, \"Größe\" text) partition by range (\"Id\");
+             create table \"My S\".one partition of \"My S\".\"T x\" for values from (1) to (100);
+             insert into \"My S\".\"T x\" values (3, 'c'), (1, 'a'), (2, 'b');
+             create view v as select \"Größe\" as g from \"My S\".\"T x\";",
+        );
+        let tf = read("schema_name = \"My S\"\n  order_by = [\"Id desc\"]", &format!("{ROWS}[*].Größe"))
+            .replace("\"p\"", "\"T x\"")
+            + "data \"pg_table_rows\" \"v\" {\n  table_name = \"v\"\n}\noutput \"v\" {\n  value = data.pg_table_rows.v.rows[*].g\n}\n";
+        w.apply(&tf);
+        assert_eq!(w.output("o"), json!(["c", "b", "a"]));
+        assert_eq!(w.output("v"), json!(["a", "b", "c"]));
+        w.sql("update \"My S\".\"T x\" set \"Größe\" = \"Größe\" where \"Id\" = 1");
+        w.assert_empty_plan();
+    });
+}
+
+#[test]
+fn a_name_that_unicode_can_write_in_two_ways_is_read() {
+    once(18, |w| {
+        // An e and an accent; the CLIs know only the one character of both.
+        w.sql("create table p (id int primary key, U&\"e\\0301\" text); insert into p values (1, 'x')");
+        w.apply(&read("", &format!("{ROWS}[0].é")));
+        assert_eq!(w.output("o"), "x");
+    });
+}
+
+#[test]
+fn arguments_that_are_not_known_yet_put_the_read_off() {
+    alternating(|w| {
+        w.sql(TABLE);
+        let id = "resource \"terraform_data\" \"x\" {\n  input = \"2\"\n}\n";
+        let known_late = [
+            ("where = \"id = $1\"\n  params = [terraform_data.x.output]", json!([2])),
+            ("where = \"id < ${terraform_data.x.output}\"", json!([1])),
+            ("limit = tonumber(terraform_data.x.output)", json!([1, 2])),
+            ("order_by = [\"id ${terraform_data.x.output == \"2\" ? \"desc\" : \"asc\"}\"]", json!([3, 2, 1])),
+            ("columns = [terraform_data.x.output == \"2\" ? \"id\" : \"name\"]", json!([1, 2, 3])),
+        ];
+        for (more, expected) in known_late {
+            let tf = format!("{id}{}", read(more, &format!("{ROWS}[*].id")));
+            let planned = w.plan(&tf);
+            assert!(planned.text.flat().contains("known after apply"), "{more}: {}", planned.text.text);
+            w.apply(&tf);
+            assert_eq!(w.output("o"), expected, "{more}");
+            w.tf(&["destroy", "-auto-approve"]).succeeded();
+        }
+    });
+}
+
+#[test]
+fn a_value_that_does_not_fit_its_schema_is_named_by_its_place() {
+    once(18, |w| {
+        w.sql(TABLE);
+        let schema = |j: &str| {
+            format!(
+                "record_schema = jsonencode({{ properties = {{ id = {{ maximum = 3 }}, j = {j} }}, \"$defs\" = {{ K = {{ type = \"string\" }} }} }})"
+            )
+        };
+        let nested = "{ properties = { k = { items = { \"$ref\" = \"#/$defs/K\" } } } }";
+        w.plan_fails(&read(&schema(nested), ROWS), &["rows[0].j.k[0]: 1 is not of type string", "record_schema"]);
+        w.plan_fails(&read(&schema("{ \"$ref\" = \"#/$defs/N\" }"), ROWS), &["/properties/j/$ref", "it defines K"]);
+        w.apply(&read(&schema("{ minProperties = 1, properties = { k = { items = { enum = [1, 2] } } } }"), ROWS));
     });
 }

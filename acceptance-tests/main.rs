@@ -17,6 +17,7 @@ mod functions;
 mod import;
 mod messages;
 mod moved;
+mod pooler;
 mod provider_config;
 mod quickstart;
 mod replace;

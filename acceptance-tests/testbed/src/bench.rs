@@ -50,6 +50,7 @@ pub(crate) async fn run(args: &[String]) -> Result<ExitCode> {
             }
         }
         report(&cli, address, &mut measured).await?;
+        crate::bench_data::run(&cli, &provider, &servers).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,7 +91,8 @@ fn with_index_and_attachment(i: usize) -> String {
     )
 }
 
-async fn plan(folder: &Folder) -> Result<Duration> {
+/// Plans where there is nothing to do.
+pub(crate) async fn plan(folder: &Folder) -> Result<Duration> {
     let start = Instant::now();
     succeeded(&folder.run(&["plan", "-detailed-exitcode"]).await?)?;
     Ok(start.elapsed())
@@ -122,8 +124,8 @@ async fn report(cli: &Cli, address: &Address, measured: &mut [Measured]) -> Resu
     Ok(())
 }
 
-/// How long a plan's answers are checked.
-async fn checking(folder: &mut Folder) -> Result<Duration> {
+/// What the provider logs of a plan that finds nothing to do.
+pub(crate) async fn logged(folder: &mut Folder) -> Result<String> {
     let log = folder.path().join("provider.log");
     folder.set("TF_LOG_PROVIDER", "trace");
     folder.set("TF_LOG_PATH", &log.to_string_lossy());
@@ -131,7 +133,12 @@ async fn checking(folder: &mut Folder) -> Result<Duration> {
     folder.unset("TF_LOG_PROVIDER");
     folder.unset("TF_LOG_PATH");
     planned?;
-    let text = std::fs::read_to_string(&log).unwrap_or_default();
+    Ok(std::fs::read_to_string(&log).unwrap_or_default())
+}
+
+/// How long a plan's answers are checked.
+async fn checking(folder: &mut Folder) -> Result<Duration> {
+    let text = logged(folder).await?;
     let times = text.lines().filter(|line| line.contains("checked a response")).filter_map(|line| {
         let (_, number) = line.split_once("nanoseconds=")?;
         number.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
@@ -139,12 +146,12 @@ async fn checking(folder: &mut Folder) -> Result<Duration> {
     Ok(Duration::from_nanos(times.sum()))
 }
 
-fn median(times: &[Duration]) -> Duration {
+pub(crate) fn median(times: &[Duration]) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn succeeded(output: &testbed::Output) -> Result<()> {
+pub(crate) fn succeeded(output: &testbed::Output) -> Result<()> {
     if output.code == 0 { Ok(()) } else { Err(format!("{} ended with {}\n{}", output.shown, output.code, output.text)) }
 }

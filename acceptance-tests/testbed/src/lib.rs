@@ -17,6 +17,7 @@ pub mod download;
 pub mod folder;
 pub mod held;
 pub mod opentofu;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod workspace;
 
@@ -25,6 +26,7 @@ pub use cli::Cli;
 pub use database::TestDatabase;
 pub use folder::{Background, Folder, Output};
 pub use held::Held;
+pub use pgbouncer::PgBouncer;
 pub use postgres::Servers;
 pub use workspace::{Plan, Workspace};
 

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks to its user")]
 
 mod bench;
+mod bench_data;
 mod bench_rows;
 mod bench_source;
 mod demo;
@@ -16,15 +17,17 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "usage: testbed run [--pg 15,16,18] -- COMMAND ARGS...
        testbed demo --provider FOLDER --example FOLDER [--keep]
        testbed bench --provider FOLDER
-       testbed bench-rows --provider FOLDER --rows N,N,...
+       testbed bench-rows --provider FOLDER --rows N,N,... [--reference-rows N]
        testbed bench-source --provider FOLDER --rows N
 
 run   starts Postgres servers, sets TESTBED_PG15/16/18 and TESTBED_CLIS, runs the command, stops the servers and
       ends as the command did
 demo  applies the example to a throw-away server with the provider in FOLDER, step by step
-bench measures plans with the provider in FOLDER beside the CLI's own
+bench measures plans, and reads of many rows, with the provider in FOLDER beside the CLI's own
 bench-rows
-      measures rows of files beside psql and the reference connector, for each number of rows
+      measures rows of files beside psql and, up to 100000 or so many rows, the reference connector
+bench-source
+       measures reading rows with the library beside psql and the reference connector
 
 PG_TEST_URL names a server to use instead of starting one, TF_CLI the CLIs (separated by :) instead of those on the PATH.";
 

@@ -27,8 +27,9 @@ use crate::tls;
 pub type Surface = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const SURFACES: [Surface; 17] = [
+pub const SURFACES: [Surface; 18] = [
     ("array_text", array_text),
+    ("binary_cell", binary_cell),
     ("cell", cell),
     ("condition", condition),
     ("connection_string", connection_string),
@@ -139,6 +140,11 @@ pub fn cell(data: &[u8]) {
     let Some((type_name, json)) = text(data).and_then(|text| text.split_once('\n')) else { return };
     let json = serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
     let _ = value::cell(&ColumnKind::of(type_name), &json);
+}
+
+/// A cell in the binary form, as each of the types that are read so; the first byte says whether it is an array.
+pub fn binary_cell(data: &[u8]) {
+    let _ = data.split_first().map(|(is_array, cell)| source::read_cell(is_array % 2 == 1, cell));
 }
 
 /// An array as a server prints it.

@@ -56,6 +56,16 @@ async fn a_target_follows_its_source_and_goes() {
 }
 
 #[tokio::test]
+async fn a_record_gets_the_types_that_it_is_given() {
+    let server = TestDatabase::new(18).await;
+    let said = run("type_overrides", &server, &[], &[]);
+    let columns = "(id integer not null, value real not null, created_at timestamp without time zone not null, \
+        summary halfvec(3) not null, primary key (id))";
+    assert!(said.contains(&format!("create table public.my_rows {columns}")), "{said}");
+    assert_eq!(server.query("select * from my_rows").await, "1|0.5|2026-11-27 12:00:00|[1,2,3]");
+}
+
+#[tokio::test]
 async fn what_is_remembered_is_kept_in_a_file() {
     let server = TestDatabase::new(18).await;
     let folder = tempfile::tempdir().unwrap();

@@ -66,7 +66,7 @@ pub(crate) struct Limit {
 
 /// Reads a duration such as `500ms`, `5s`, `20m` or `1h30m`.
 ///
-/// Units are `ns`, `us`, `ms`, `s`, `m` and `h`, each number may have a fraction, and only a bare `0` needs no unit.
+/// Units are `ns`, `us`, `ms`, `s`, `m`, `h` and `d`, each number may have a fraction, and only a bare `0` needs no unit.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let refuse = |why: &str| {
         Err(format!(
@@ -96,6 +96,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             "s" => 1_000_000_000,
             "m" => 60_000_000_000,
             "h" => 3_600_000_000_000,
+            "d" => 86_400_000_000_000,
             "" => return refuse("a unit is missing"),
             _ => return refuse(&format!(r#""{unit}" is not a unit"#)),
         };
@@ -201,6 +202,7 @@ mod tests {
             ("5s", 5_000_000_000),
             ("20m", 1_200_000_000_000),
             ("1h30m", 5_400_000_000_000),
+            ("1d", 86_400_000_000_000),
             ("1.5h", 5_400_000_000_000),
             (".5s", 500_000_000),
             ("1h1m1s1ms", 3_661_001_000_000),
@@ -219,7 +221,7 @@ mod tests {
             ("5 s", "\" s\" is not a unit"),
             ("5S", "\"S\" is not a unit"),
             ("s", "\"\" before \"s\""),
-            ("1d", "\"d\" is not a unit"),
+            ("1w", "\"w\" is not a unit"),
             ("1..2s", "not a number"),
             (".s", "not a number"),
             ("1h30", "unit is missing"),

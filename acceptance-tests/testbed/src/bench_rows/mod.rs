@@ -20,15 +20,20 @@ use report::Report;
 
 const MAJOR: u32 = 18;
 
+/// With more rows the reference connector takes many minutes for each phase.
+const REFERENCE_ROWS: u64 = 100_000;
+
 /// What is to be measured.
 struct Options {
     provider: PathBuf,
     sizes: Vec<u64>,
+    /// The reference connector takes part up to so many rows.
+    reference_rows: u64,
 }
 
 /// Reads the options, measures and prints tables.
 pub(crate) async fn run(args: &[String]) -> Result<ExitCode> {
-    let Options { provider, sizes } = options(args)?;
+    let Options { provider, sizes, reference_rows } = options(args)?;
     let examples = ["rows_bench", "target_bench"].map(|name| provider.join("examples").join(name));
     if let Some(missing) = examples.iter().find(|example| !example.is_file()) {
         return Err(format!("{} is missing: run `make bench`", missing.display()));
@@ -40,7 +45,13 @@ pub(crate) async fn run(args: &[String]) -> Result<ExitCode> {
     if let Err(error) = &python {
         println!("The reference connector is left out, since it cannot be installed: {error}\n");
     }
-    let everybody = Everybody { provider, examples, clis, python: python.ok() };
+    if sizes.iter().any(|rows| *rows > reference_rows) && python.is_ok() {
+        println!(
+            "The reference connector takes part up to {reference_rows} rows, since it takes a time and memory that grow with \
+             each row; `make bench REFERENCE_ROWS=1000000` measures more.\n"
+        );
+    }
+    let everybody = Everybody { provider, examples, clis, python: python.ok(), reference_rows };
     let mut report = Report::new(everybody.names());
     for rows in sizes {
         for shape in [Shape::Plain, Shape::Vectors] {
@@ -56,13 +67,15 @@ pub(crate) async fn run(args: &[String]) -> Result<ExitCode> {
 }
 
 fn options(args: &[String]) -> Result<Options> {
-    let [provider_option, provider, sizes_option, sizes] = args else { return Err(crate::USAGE.to_owned()) };
-    if provider_option != "--provider" || sizes_option != "--rows" {
-        return Err(crate::USAGE.to_owned());
-    }
+    let (provider, sizes, most) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--provider", provider, "--rows", sizes] => (provider, sizes, None),
+        ["--provider", provider, "--rows", sizes, "--reference-rows", most] => (provider, sizes, Some(most)),
+        _ => return Err(crate::USAGE.to_owned()),
+    };
     let provider = Path::new(provider).canonicalize().map_err(|e| format!("{provider}: {e}"))?;
-    let sizes = sizes.split(',').map(|size| size.trim().parse().map_err(|_| format!("{size:?} is no number of rows")));
-    Ok(Options { provider, sizes: sizes.collect::<Result<_>>()? })
+    let number = |size: &str| size.trim().parse().map_err(|_| format!("{size:?} is no number of rows"));
+    let reference_rows = most.map_or(Ok(REFERENCE_ROWS), number)?;
+    Ok(Options { provider, sizes: sizes.split(',').map(number).collect::<Result<_>>()?, reference_rows })
 }
 
 /// Fewer rounds for what takes long.
@@ -77,6 +90,7 @@ struct Everybody {
     examples: [PathBuf; 2],
     clis: Vec<Cli>,
     python: Option<PathBuf>,
+    reference_rows: u64,
 }
 
 impl Everybody {
@@ -113,6 +127,10 @@ impl Everybody {
             (0..count).map(|at| format!("rows_{rows}_{shape:?}_{round}_{at}").to_lowercase()).collect();
         let mut all = Vec::new();
         for (at, database) in databases.iter().enumerate() {
+            // The reference connector is the last.
+            if rows > self.reference_rows && self.python.is_some() && at + 1 == count {
+                continue;
+            }
             testbed::database::run(address, "postgres", &format!("create database {database}")).await?;
             let place = Place { address, database, folder, shape };
             if shape == Shape::Vectors {
@@ -139,7 +157,7 @@ impl Everybody {
         }
         drop(all);
         for database in &databases {
-            let sql = format!("drop database {database} with (force)");
+            let sql = format!("drop database if exists {database} with (force)");
             testbed::database::run(address, "postgres", &sql).await?;
         }
         Ok(())

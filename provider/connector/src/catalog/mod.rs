@@ -1,6 +1,6 @@
 //! What is there: tables as the catalogue describes them.
 //!
-//! **Invariant:** types and defaults are in the spelling that the server has under the settings of [`printing`], so the
+//! **Invariant:** types and defaults are in the spelling that the server has under the settings of `printing`, so the
 //! same object always reads the same, whoever reads it.
 
 mod absent;

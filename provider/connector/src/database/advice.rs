@@ -23,7 +23,8 @@ pub(super) fn on_connect(error: Error, settings: &Settings, host: &Host, had_pas
     error.advice_if(advice)
 }
 
-/// Adds advice to a statement that ran into `lock_timeout` or `statement_timeout`, or that could not write at all.
+/// Adds advice to a statement that ran into `lock_timeout`, `statement_timeout` or the patience of a pooler, or that could
+/// not write at all.
 pub(super) fn on_statement(error: Error) -> Error {
     let advice = match error.sqlstate() {
         Some("55P03") => {
@@ -34,6 +35,10 @@ pub(super) fn on_statement(error: Error) -> Error {
             "raise the provider's statement_timeout, or that of the role or the database"
         }
         Some("25006") => read_only::ADVICE,
+        Some("08P01") if error.message().contains("query_wait_timeout") => {
+            "the pooler lends too few sessions; raise its pool size, or lower the provider's max_connections below it: a \
+             concurrent index build needs two sessions at once"
+        }
         _ => return error,
     };
     if error.advised().is_some() { error } else { error.advice(advice) }

@@ -3,7 +3,7 @@
 //! The types are those of the reference connector's table; what JSON Schema cannot say more exactly becomes `jsonb`.
 //! **Invariant:** pure; the same text always gives the same columns.
 
-mod reference;
+pub(crate) mod reference;
 mod shape;
 #[cfg(test)]
 mod tests;

@@ -6,36 +6,36 @@ use serde_json::Value;
 
 /// A schema in its document.
 #[derive(Clone, Debug)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     document: &'a Value,
     /// The schema.
-    pub(super) schema: &'a Value,
+    pub(crate) schema: &'a Value,
     /// Where it stands, as a JSON pointer.
-    pub(super) at: String,
+    pub(crate) at: String,
     /// The references that led here, in order.
     followed: Vec<String>,
 }
 
 impl<'a> Place<'a> {
     /// The schema of the whole document.
-    pub(super) fn root(document: &'a Value) -> Self {
+    pub(crate) fn root(document: &'a Value) -> Self {
         Self { document, schema: document, at: String::new(), followed: Vec::new() }
     }
 
     /// A schema that stands in this one, under keys or positions.
-    pub(super) fn inner(&self, schema: &'a Value, tokens: &[&str]) -> Self {
+    pub(crate) fn inner(&self, schema: &'a Value, tokens: &[&str]) -> Self {
         let escaped = tokens.iter().map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1")));
         Self { schema, at: self.at.clone() + &escaped.collect::<String>(), ..self.clone() }
     }
 
     /// A schema with a value of its own inside this one, so that a reference back is no circle.
-    pub(super) fn nested(&self, schema: &'a Value, tokens: &[&str]) -> Self {
+    pub(crate) fn nested(&self, schema: &'a Value, tokens: &[&str]) -> Self {
         Self { followed: Vec::new(), ..self.inner(schema, tokens) }
     }
 
     /// The schema that says something itself: references and `allOf` with one member are followed. Also whether anything on
     /// the way says that null is allowed, as `OpenAPI` does.
-    pub(super) fn resolved(&self) -> Result<(Self, bool), String> {
+    pub(crate) fn resolved(&self) -> Result<(Self, bool), String> {
         let mut place = self.clone();
         let mut allows_null = false;
         loop {
@@ -52,7 +52,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn target(&self, reference: &Value) -> Result<Self, String> {
+    pub(crate) fn target(&self, reference: &Value) -> Result<Self, String> {
         let at = format!("{}/$ref", self.at);
         let Some(text) = reference.as_str() else {
             return Err(format!("{at} is {reference}, and a reference is a text"));

@@ -12,6 +12,8 @@ use super::span::Span;
 pub(super) struct Record<'r> {
     /// The line on which it begins, from 1.
     pub(super) line: u64,
+    /// The number of bytes before it.
+    pub(super) at: u64,
     text: &'r str,
     beside: &'r str,
     fields: &'r [Field],
@@ -51,6 +53,8 @@ pub(super) struct Fault {
 pub(super) struct Reader<R> {
     source: R,
     line: u64,
+    /// The number of bytes read.
+    at: u64,
     buffer: Vec<u8>,
     beside: String,
     fields: Vec<Field>,
@@ -59,13 +63,22 @@ pub(super) struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// A reader of this source.
     pub(super) fn new(source: R) -> Self {
-        Self { source, line: 0, buffer: Vec::new(), beside: String::new(), fields: Vec::new() }
+        Self { source, line: 0, at: 0, buffer: Vec::new(), beside: String::new(), fields: Vec::new() }
+    }
+
+    /// Goes on to that place, where a record begins; whether it could.
+    pub(super) fn skip_to(&mut self, at: u64) -> bool {
+        super::skip(&mut self.source, self.at, at).is_some_and(|at| {
+            self.at = at;
+            true
+        })
     }
 
     /// The next record, with at most so many of its fields; `None` at the end. Empty lines are passed over.
     pub(super) fn record(&mut self, most: usize) -> Result<Option<Record<'_>>, Fault> {
         super::let_go(&mut self.buffer);
         let mut begin = 0;
+        let mut at = self.at;
         let mut open = false;
         loop {
             let from = self.buffer.len();
@@ -84,6 +97,7 @@ impl<R: BufRead> Reader<R> {
                 return Err(fault("a quoted field is not closed".to_owned()));
             }
             self.line += 1;
+            self.at += read as u64;
             if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
                 self.buffer.drain(..3);
             }
@@ -92,6 +106,7 @@ impl<R: BufRead> Reader<R> {
                 if matches!(self.buffer.as_slice(), b"\n" | b"\r\n") {
                     self.buffer.clear();
                     begin = 0;
+                    at = self.at;
                     continue;
                 }
             }
@@ -106,7 +121,7 @@ impl<R: BufRead> Reader<R> {
                 self.fields.clear();
                 self.beside.clear();
                 let count = fields(text, &mut self.fields, &mut self.beside, most).map_err(fault)?;
-                return Ok(Some(Record { line: begun, text, beside: &self.beside, fields: &self.fields, count }));
+                return Ok(Some(Record { line: begun, at, text, beside: &self.beside, fields: &self.fields, count }));
             }
         }
     }

@@ -14,6 +14,8 @@ use super::span::Span;
 pub(super) struct Object<'r> {
     /// The line, from 1.
     pub(super) line: u64,
+    /// The number of bytes before it.
+    pub(super) at: u64,
     text: &'r str,
     beside: &'r str,
     fields: &'r [(Span, Span)],
@@ -41,6 +43,8 @@ pub(super) struct Trouble {
 pub(super) struct Reader<R> {
     source: R,
     line: u64,
+    /// The number of bytes read.
+    at: u64,
     buffer: Vec<u8>,
     beside: String,
     fields: Vec<(Span, Span)>,
@@ -49,20 +53,31 @@ pub(super) struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// A reader of this source.
     pub(super) fn new(source: R) -> Self {
-        Self { source, line: 0, buffer: Vec::new(), beside: String::new(), fields: Vec::new() }
+        Self { source, line: 0, at: 0, buffer: Vec::new(), beside: String::new(), fields: Vec::new() }
+    }
+
+    /// Goes on to that place, where a line begins; whether it could.
+    pub(super) fn skip_to(&mut self, at: u64) -> bool {
+        super::skip(&mut self.source, self.at, at).is_some_and(|at| {
+            self.at = at;
+            true
+        })
     }
 
     /// The next object; `None` at the end. Empty lines are passed over.
     pub(super) fn object(&mut self) -> Result<Option<Object<'_>>, Trouble> {
-        loop {
+        let at = loop {
             super::let_go(&mut self.buffer);
             self.line += 1;
+            let at = self.at;
             let end = |message: String| Trouble { line: self.line, message, is_the_end: true };
             let limit = u64::try_from(MAX_RECORD_BYTES).unwrap_or(u64::MAX);
             let read = std::io::Read::take(&mut self.source, limit).read_until(b'\n', &mut self.buffer);
-            if read.map_err(|e| end(format!("it cannot be read: {e}")))? == 0 {
+            let read = read.map_err(|e| end(format!("it cannot be read: {e}")))?;
+            if read == 0 {
                 return Ok(None);
             }
+            self.at += read as u64;
             if self.buffer.last() != Some(&b'\n') && self.buffer.len() == MAX_RECORD_BYTES {
                 return Err(end(format!("the line is longer than {} MiB", MAX_RECORD_BYTES >> 20)));
             }
@@ -70,9 +85,9 @@ impl<R: BufRead> Reader<R> {
                 self.buffer.drain(..3);
             }
             if !self.buffer.iter().all(u8::is_ascii_whitespace) {
-                break;
+                break at;
             }
-        }
+        };
         let line = self.line;
         let trouble = |message: String| Trouble { line, message, is_the_end: false };
         let text = std::str::from_utf8(&self.buffer)
@@ -87,7 +102,7 @@ impl<R: BufRead> Reader<R> {
             serde_json::from_str::<IgnoredAny>(text).map(|_| false)
         };
         match result {
-            Ok(true) => Ok(Some(Object { line, text, beside: &self.beside, fields: &self.fields })),
+            Ok(true) => Ok(Some(Object { line, at, text, beside: &self.beside, fields: &self.fields })),
             Ok(false) => Err(trouble("a line must be one JSON object".to_owned())),
             Err(e) if e.is_eof() => Err(trouble("the JSON object does not end on this line".to_owned())),
             Err(e) => {

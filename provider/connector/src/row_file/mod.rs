@@ -35,6 +35,8 @@ fn let_go(buffer: &mut Vec<u8>) {
 pub(crate) struct FileRow<'f> {
     /// The line on which it begins, from 1.
     pub(crate) line: u64,
+    /// The number of bytes before it, after decompression.
+    pub(crate) at: u64,
     /// What it names.
     pub(crate) cells: FileCells<'f>,
 }
@@ -124,12 +126,17 @@ impl RowFile {
     /// without quotes.
     pub(crate) fn open(path: &Path, csv_null: Option<&str>) -> Result<Self, Error> {
         let format = Format::of(path)?;
-        let file = File::open(path).map_err(|e| {
+        let unopened = |e| {
             fault(path, None, &format!("it cannot be opened: {e}")).advice(
                 "the path is relative to the folder that the command runs in; write \"${path.module}/rows.jsonl\" to name \
                  a file beside the configuration",
             )
-        })?;
+        };
+        // Opening a pipe would wait for somebody who writes.
+        if !std::fs::metadata(path).map_err(unopened)?.is_file() {
+            return Err(fault(path, None, "it is no regular file, and rows are read more than once"));
+        }
+        let file = File::open(path).map_err(unopened)?;
         Self::read_from(path, format, file, csv_null)
     }
 
@@ -180,6 +187,14 @@ impl RowFile {
         }
     }
 
+    /// Goes on to that place, where a row begins; whether it could. Lines are no longer counted.
+    pub(crate) fn skip_to(&mut self, at: u64) -> bool {
+        match &mut self.body {
+            Body::Json(reader) => reader.skip_to(at),
+            Body::Csv { reader, .. } => reader.skip_to(at),
+        }
+    }
+
     /// The next row. After a faulty line the rows of JSON Lines go on; after a record of CSV that cannot be told from its
     /// neighbours there are no more.
     pub(crate) fn next(&mut self) -> Option<Result<FileRow<'_>, Error>> {
@@ -194,7 +209,10 @@ impl RowFile {
                     Some(Err(fault(path, Some(trouble.line), &trouble.message)))
                 }
                 Ok(None) => None,
-                Ok(Some(object)) => Some(Ok(FileRow { line: object.line, cells: FileCells::Json(JsonCells(object)) })),
+                Ok(Some(object)) => {
+                    let cells = FileCells::Json(JsonCells(object));
+                    Some(Ok(FileRow { line: object.line, at: object.at, cells }))
+                }
             },
             Body::Csv { reader, header, null } => match reader.record(header.len()) {
                 Err(e) => {
@@ -208,11 +226,26 @@ impl RowFile {
                 }
                 Ok(Some(record)) => {
                     let cells = FileCells::Csv(CsvCells { record, null: null.as_deref() });
-                    Some(Ok(FileRow { line: record.line, cells }))
+                    Some(Ok(FileRow { line: record.line, at: record.at, cells }))
                 }
             },
         }
     }
+}
+
+/// Passes over what comes before that place; `None` when the source is past it, ends before it or cannot be read. `at` is
+/// where it is.
+fn skip(source: &mut impl BufRead, mut at: u64, to: u64) -> Option<u64> {
+    while at < to {
+        let there = source.fill_buf().ok()?.len();
+        let step = there.min(usize::try_from(to - at).unwrap_or(usize::MAX));
+        if step == 0 {
+            return None;
+        }
+        source.consume(step);
+        at += step as u64;
+    }
+    (at == to).then_some(at)
 }
 
 /// A fault on a line of a file, in a column where one is to blame.
@@ -236,6 +269,15 @@ mod tests {
 
     use super::*;
 
+    /// The cells of a row as text.
+    fn shown(row: FileRow<'_>) -> String {
+        let cells: Vec<String> = match row.cells {
+            FileCells::Json(cells) => cells.fields().map(|(name, value)| format!("{name}={value}")).collect(),
+            FileCells::Csv(cells) => cells.fields().map(|text| format!("{text:?}")).collect(),
+        };
+        cells.join(" ")
+    }
+
     /// Each row as text: its line and its cells.
     fn read(name: &str, content: &[u8], null: Option<&str>) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -246,11 +288,7 @@ mod tests {
         let mut rows = Vec::new();
         while let Some(row) = file.next() {
             let row = row.map_err(text)?;
-            let cells: Vec<String> = match row.cells {
-                FileCells::Json(cells) => cells.fields().map(|(name, value)| format!("{name}={value}")).collect(),
-                FileCells::Csv(cells) => cells.fields().map(|text| format!("{text:?}")).collect(),
-            };
-            rows.push(format!("{}: {}", row.line, cells.join(" ")));
+            rows.push(format!("{}: {}", row.line, shown(row)));
         }
         Ok(rows)
     }
@@ -274,6 +312,37 @@ mod tests {
         two.extend(gzip(b"{\"a\":2}\n"));
         assert_eq!(read("a.ndjson.gz", &two, None).unwrap().len(), 2);
         assert_eq!(read("a.csv.gz", &gzip(b"a\n1\n"), None).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_row_is_found_again_at_its_place() {
+        let csv = "\u{feff}a,b\r\n\r\n1,\"li\r\nne\"\n\n\n2,é\n\"3\",";
+        let json = "\u{feff}{\"a\":1}\r\n\n  \n {\"a\":\"é\"}\n{\"a\":[2]}";
+        let cases = [("a.csv", csv.as_bytes().to_vec()), ("a.jsonl", json.as_bytes().to_vec())];
+        let packed = cases.clone().map(|(name, content)| (format!("{name}.gz"), gzip(&content)));
+        for (name, content) in cases.map(|(name, content)| (name.to_owned(), content)).into_iter().chain(packed) {
+            let path = Path::new(&name);
+            let open =
+                || RowFile::read_from(path, Format::of(path).unwrap(), std::io::Cursor::new(content.clone()), None);
+            let mut file = open().unwrap();
+            let mut rows = Vec::new();
+            while let Some(row) = file.next() {
+                let row = row.unwrap();
+                rows.push((row.at, shown(row)));
+            }
+            assert_eq!(rows.len(), 3, "{name}");
+            for (at, text) in &rows {
+                let mut file = open().unwrap();
+                assert!(file.skip_to(*at), "{name} {at}");
+                let row = file.next().unwrap().unwrap();
+                assert_eq!((row.at, &shown(row)), (*at, text), "{name}");
+            }
+            let mut file = open().unwrap();
+            assert!(file.skip_to(rows[0].0) && file.skip_to(rows[2].0), "{name}");
+            assert_eq!(shown(file.next().unwrap().unwrap()), rows[2].1, "{name}");
+            assert!(!file.skip_to(rows[0].0), "{name}: it does not go back");
+            assert!(!file.skip_to(10_000), "{name}: it ends before");
+        }
     }
 
     #[test]
@@ -302,11 +371,38 @@ mod tests {
             ("a.csv", b"a,b\n1,2\n\"x\ny\",2,3\n", "a.csv, line 3: the record has 3 fields and the header has 2"),
             ("a.csv", b"a\n\"x\n", "a.csv, line 2: a quoted field is not closed"),
             ("a.csv.gz", b"a\n1\n", "it cannot be read"),
+            ("a.jsonl.gz", b"", "it cannot be read"),
+            ("a.jsonl.gz", &gzip(b"{\"a\":1}\n")[..20], "it cannot be read"),
+            ("a.jsonl.gz", &[gzip(b"{\"a\":1}\n"), b"rest".to_vec()].concat(), "a.jsonl.gz, line 2: it cannot be read"),
+            (
+                "a.jsonl",
+                &[b"{\"a\":1}\n{\"a\":\"", vec![b'x'; MAX_RECORD_BYTES].as_slice()].concat(),
+                "a.jsonl, line 2: the line is longer than 8 MiB",
+            ),
+            (
+                "a.csv",
+                &[b"a\n1\n\"", vec![b'\n'; MAX_RECORD_BYTES].as_slice()].concat(),
+                "a.csv, line 3: the record is longer than 8 MiB",
+            ),
+            // A bomb: a long line that is short before it is unpacked.
+            (
+                "a.csv.gz",
+                &gzip(&vec![b'0'; 20 * MAX_RECORD_BYTES]),
+                "a.csv.gz, line 1: the record is longer than 8 MiB",
+            ),
         ] {
             let error = read(name, content, None).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
         let missing = RowFile::open(Path::new("/nowhere/a.csv"), None).unwrap_err();
         assert!(missing.message().contains("/nowhere/a.csv: it cannot be opened"), "{missing}");
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, below] = ["pipe.csv", "folder.jsonl"].map(|name| folder.path().join(name));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::fs::create_dir(&below).unwrap();
+        for path in [pipe, below] {
+            let error = RowFile::open(&path, None).unwrap_err();
+            assert!(error.message().contains("it is no regular file"), "{error}");
+        }
     }
 }

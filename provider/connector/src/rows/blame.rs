@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::place::{self, Place, Wanted};
-use super::row_hash::RowHash;
+use super::row_hash::Placed;
 use super::steps::DECLARED;
 use super::{Cell, FileRows, RowChange, RowGroup};
 use crate::error::{Blame, Error};
@@ -44,15 +44,16 @@ pub(super) async fn of_file_copy(
     error: Error,
     change: &RowChange<'_>,
     file: &FileRows,
-    only: Option<Arc<Vec<RowHash>>>,
+    only: Option<Arc<Vec<Placed>>>,
 ) -> Error {
     let Some((line, column)) = line_and_column(&error, DECLARED, file.columns()) else { return error };
     let mut sent = 0;
     let (file, table) = (file.clone(), change.table.clone());
     let path = file.path().to_owned();
+    let only = only.map(|rows| rows.iter().map(|row| row.at).collect::<Vec<_>>());
     let reader = move || {
-        file.find(&table, 1, |_, _, hash| {
-            sent += usize::from(only.as_ref().is_none_or(|only| only.binary_search(&hash).is_ok()));
+        file.find(&table, 1, |_, _, at| {
+            sent += usize::from(only.as_ref().is_none_or(|only| only.binary_search(&at).is_ok()));
             sent == line
         })
     };

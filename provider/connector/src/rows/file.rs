@@ -1,7 +1,7 @@
 //! Declared rows that stay in their file: what a pass through it tells, and the passes that follow.
 //!
-//! **Invariant:** a file whose rows are not those of the first pass is never taken for it: every later pass that writes
-//! compares the digest before anything counts.
+//! **Invariant:** what is written is what the first pass found: every later pass that writes compares the digest, or the
+//! hash of each row that it hands out, before anything counts.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc::Sender;
 
-use super::pass::{Faults, Found, Pass};
-use super::row_hash::{MOST_HASHES, RowHash, Sum};
+use super::pass::{Faults, Found, Pass, Row};
+use super::row_hash::{MOST_HASHES, Placed, Sum};
 use super::value::hex;
 use super::{Cell, declare, key, stage};
 use crate::error::{Blame, Error};
@@ -27,7 +28,7 @@ pub struct FileRows {
     digest: String,
     nul_stripped: Vec<u64>,
     /// Sorted; `None` when there are too many.
-    hashes: Option<Arc<Vec<RowHash>>>,
+    hashes: Option<Arc<Vec<Placed>>>,
 }
 
 impl FileRows {
@@ -40,7 +41,7 @@ impl FileRows {
         while let Some(row) = pass.next() {
             sum.add(&row.digest);
             if let Some(all) = &mut hashes {
-                all.push(row.hash);
+                all.push(Placed { hash: row.hash, at: row.at });
                 if all.len() > MOST_HASHES {
                     hashes = None;
                 }
@@ -50,8 +51,12 @@ impl FileRows {
         let found = pass.finish()?;
         if let Some(hashes) = &mut hashes {
             hashes.sort_unstable();
-            let twice: Vec<u64> =
-                hashes.windows(2).filter(|pair| pair[0].key() == pair[1].key()).map(|pair| pair[0].key()).collect();
+            let twice: Vec<u64> = hashes
+                .windows(2)
+                .map(|pair| [pair[0].hash.key(), pair[1].hash.key()])
+                .filter(|[a, b]| a == b)
+                .map(|[a, _]| a)
+                .collect();
             if !twice.is_empty() {
                 duplicates(table, path, csv_null, &twice)?;
             }
@@ -93,49 +98,23 @@ impl FileRows {
         &self.nul_stripped
     }
 
-    /// The hashes of the rows, sorted; `None` when there are too many.
-    pub(super) fn hashes(&self) -> Option<&[RowHash]> {
+    /// The hashes of the rows and where these are, sorted; `None` when there are too many.
+    pub(super) fn hashes(&self) -> Option<&[Placed]> {
         self.hashes.as_deref().map(Vec::as_slice)
     }
 
-    /// Reads the file again and hands out its rows as text for COPY, in pieces: the columns and the row's hash. With `only`
-    /// (sorted), rows with other hashes are left out. Ends early when a piece is not taken.
-    pub(super) fn stream(
-        &self,
-        table: &TableSpec,
-        only: Option<&[RowHash]>,
-        mut piece: impl FnMut(Bytes) -> bool,
-    ) -> Result<(), Vec<Error>> {
+    /// Reads the file again and hands out its rows as text for COPY, in pieces: the columns and the row's hash. Ends early
+    /// when nobody takes the pieces. Blocks its thread.
+    pub(super) fn stream(&self, table: &TableSpec, pieces: &Sender<Bytes>) -> Result<(), Vec<Error>> {
         let mut pass = Pass::open(table, &self.path, self.csv_null.as_deref())?;
-        let positions = self.positions(pass.columns());
+        let mut lines = Lines::new(self.positions(pass.columns()), pieces);
         let mut sum = Sum::default();
-        let mut buffer = BytesMut::with_capacity(stage::CHUNK + stage::CHUNK / 4);
         while let Some(row) = pass.next() {
+            if pieces.is_closed() {
+                return Ok(());
+            }
             sum.add(&row.digest);
-            if only.is_some_and(|only| only.binary_search(&row.hash).is_err()) {
-                continue;
-            }
-            for &at in &positions {
-                match row.cell(at) {
-                    Some(text) => stage::put_text(&mut buffer, text),
-                    None => stage::put_null(&mut buffer),
-                }
-                buffer.put_u8(b'\t');
-            }
-            buffer.put_slice(row.hash.to_hex().as_bytes());
-            buffer.put_u8(b'\n');
-            if buffer.len() >= stage::CHUNK {
-                // A long row goes in parts, so that what waits to be sent stays small.
-                while buffer.len() > 2 * stage::CHUNK {
-                    if !piece(buffer.split_to(stage::CHUNK).freeze()) {
-                        return Ok(());
-                    }
-                }
-                if !piece(buffer.split().freeze()) {
-                    return Ok(());
-                }
-                buffer = BytesMut::with_capacity(stage::CHUNK + stage::CHUNK / 4);
-            }
+            lines.add(&row);
         }
         let columns: Vec<String> = pass.columns().iter().map(|column| column.name.to_owned()).collect();
         let found = pass.finish()?;
@@ -143,25 +122,46 @@ impl FileRows {
         if digest(&named, found.rows, sum) != self.digest {
             return Err(vec![self.changed()]);
         }
-        if !buffer.is_empty() {
-            piece(buffer.freeze());
-        }
+        lines.end();
         Ok(())
     }
 
-    /// Reads the file again for the lines of the first rows that fulfil a condition.
+    /// The same for some of the rows, which are sorted by their places: what lies between them is not looked at. Each row
+    /// must be what the first pass found there.
+    pub(super) fn stream_some(
+        &self,
+        table: &TableSpec,
+        rows: &[Placed],
+        pieces: &Sender<Bytes>,
+    ) -> Result<(), Vec<Error>> {
+        let mut pass = Pass::open(table, &self.path, self.csv_null.as_deref())?;
+        let mut lines = Lines::new(self.positions(pass.columns()), pieces);
+        for wanted in rows {
+            if pieces.is_closed() {
+                return Ok(());
+            }
+            match pass.next_at(wanted.at) {
+                Some(row) if row.hash == wanted.hash && row.at == wanted.at => lines.add(&row),
+                _ => return Err(vec![self.changed()]),
+            }
+        }
+        lines.end();
+        Ok(())
+    }
+
+    /// Reads the file again for the lines of the first rows that fulfil a condition on columns, cells and place.
     pub(super) fn find(
         &self,
         table: &TableSpec,
         limit: usize,
-        mut wanted: impl FnMut(&[String], &[Cell], RowHash) -> bool,
+        mut wanted: impl FnMut(&[String], &[Cell], u64) -> bool,
     ) -> Vec<u64> {
         let mut lines = Vec::new();
         let Ok(mut pass) = Pass::open(table, &self.path, self.csv_null.as_deref()) else { return lines };
         let positions = self.positions(pass.columns());
         while let Some(row) = pass.next() {
             let cells: Vec<Cell> = positions.iter().map(|&at| row.owned_cell(at)).collect();
-            if wanted(&self.columns, &cells, row.hash) {
+            if wanted(&self.columns, &cells, row.at) {
                 lines.push(row.line);
                 if lines.len() == limit {
                     break;
@@ -179,6 +179,54 @@ impl FileRows {
         Error::new("read the rows file", format!("{} changed while it was used", self.path.display()))
             .advice("Nothing was written. Plan again when whatever writes the file is done.")
             .blame(Blame::Attribute("rows_file"))
+    }
+}
+
+/// Rows on their way into pieces of COPY's text.
+struct Lines<'s> {
+    positions: Vec<usize>,
+    pieces: &'s Sender<Bytes>,
+    buffer: BytesMut,
+}
+
+impl<'s> Lines<'s> {
+    fn new(positions: Vec<usize>, pieces: &'s Sender<Bytes>) -> Self {
+        Self { positions, pieces, buffer: BytesMut::new() }
+    }
+
+    fn add(&mut self, row: &Row<'_>) {
+        if self.buffer.capacity() < stage::CHUNK {
+            self.buffer.reserve(stage::CHUNK + stage::CHUNK / 4);
+        }
+        for &at in &self.positions {
+            match row.cell(at) {
+                Some(text) => stage::put_text(&mut self.buffer, text),
+                None => stage::put_null(&mut self.buffer),
+            }
+            self.buffer.put_u8(b'\t');
+        }
+        self.buffer.put_slice(row.hash.to_hex().as_bytes());
+        self.buffer.put_u8(b'\n');
+        if self.buffer.len() >= stage::CHUNK {
+            // A long row goes in parts, so that what waits to be sent stays small.
+            while self.buffer.len() > 2 * stage::CHUNK {
+                let part = self.buffer.split_to(stage::CHUNK);
+                self.hand_out(part);
+            }
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        let rest = std::mem::take(&mut self.buffer);
+        if !rest.is_empty() {
+            self.hand_out(rest);
+        }
+    }
+
+    /// Waits until somebody takes the piece; when nobody will, the pass finds that out by itself.
+    fn hand_out(&self, piece: BytesMut) {
+        let _ = self.pieces.blocking_send(piece.freeze());
     }
 }
 

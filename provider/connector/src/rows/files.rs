@@ -1,7 +1,7 @@
 //! Passes through files that need not be made twice in one process.
 //!
 //! **Invariant:** a pass is only used again for a file that cannot have changed since: its size and time are the same, and
-//! the time was past already when the pass began. What is written is compared with the file again in any case.
+//! the time was past already when the pass began. What is written is compared with what the pass found in any case.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -49,7 +49,11 @@ pub(crate) fn part(kind: &ColumnKind, text: &str) -> KeyPart {
             KeyPart::Text(float.map_or_else(|_| text.to_owned(), |float| format!("{:?}", float + 0.0)))
         }
         Base::Text { equality: TextEquality::Padded, .. } => KeyPart::Text(text.trim_end_matches(' ').to_owned()),
-        Base::Text { equality: TextEquality::IgnoreCase, .. } => KeyPart::Text(text.to_lowercase()),
+        Base::Text { equality: TextEquality::IgnoreCase, .. } => {
+            // Which letters are the same depends on the server's locale, but for these.
+            let same = |c: char| c.is_ascii_uppercase() && c != 'I';
+            KeyPart::Text(text.chars().map(|c| if same(c) { c.to_ascii_lowercase() } else { c }).collect())
+        }
         _ => KeyPart::Text(text.to_owned()),
     }
 }
@@ -126,6 +130,12 @@ mod tests {
             ("text", "a", "a ", false),
             ("char(5)", "a", "a  ", true),
             ("citext", "A", "a", true),
+            ("citext", "Ä", "ä", false),
+            ("citext", "I", "i", false),
+            ("double precision", "NaN", "nan", true),
+            ("numeric", "1e3", "1000", true),
+            ("numeric", "-0.0", "0", true),
+            ("numeric", "123456789012345678901234567890.5", "123456789012345678901234567890.50", true),
             ("text", "A", "a", false),
         ] {
             let kind = ColumnKind::of(type_name);

@@ -12,7 +12,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Transaction};
 
 use super::row_hash::{MOST_HASHES, RowHash};
-use super::steps::{DECLARED, OWNED, Shape, qualified, same_columns};
+use super::stage::Staged;
+use super::steps::{DECLARED, OWNED, Shape, qualified};
 use crate::error::Error;
 use crate::name::{TableName, quote_ident, quote_idents, quote_literal};
 use crate::spec::TableSpec;
@@ -97,18 +98,22 @@ pub async fn disagreement(
 ) -> Result<Option<String>, Error> {
     let name = name_of(id);
     let found = headers(client, &name.replace('_', "\\_"), table).await?;
-    let Some((_, header)) = found.into_iter().next() else {
-        return Ok(Some(format!("there is no table {}", TableName::new(SCHEMA, name))));
-    };
-    let agrees = header.is_some_and(|header| header.is_for(id, table, oid));
-    Ok((!agrees).then(|| format!("the comment of {} is not for this table", TableName::new(SCHEMA, name))))
+    let name = TableName::new(SCHEMA, name);
+    Ok(match found.into_iter().next() {
+        None => Some(format!("there is no table {name}")),
+        Some(found) if !found.header.as_ref().is_some_and(|header| header.is_for(id, table, oid)) => {
+            Some(format!("the comment of {name} is not for this table"))
+        }
+        Some(found) if !found.is_whole => Some(format!("{name} lacks a column")),
+        Some(_) => None,
+    })
 }
 
 /// The only ledger that a table has, when there is exactly one that this role owns.
 pub async fn sole(client: &impl GenericClient, table: &TableName, oid: u32) -> Result<Option<Ledger>, Error> {
     let found = headers(client, "ledger\\_%", table).await?;
-    let mut fitting = found.into_iter().filter_map(|(name, header)| {
-        header.filter(|header| name == name_of(&header.id) && header.is_for(&header.id, table, oid))
+    let mut fitting = found.into_iter().filter(|found| found.is_whole).filter_map(|found| {
+        found.header.filter(|header| found.name == name_of(&header.id) && header.is_for(&header.id, table, oid))
     });
     let (Some(header), None) = (fitting.next(), fitting.next()) else { return Ok(None) };
     let mut ledger = Ledger { id: header.id, columns: header.columns, count: 0, digest: String::new() };
@@ -122,13 +127,18 @@ fn reading(table: &TableName) -> String {
     format!("read which rows of {table} came from a file")
 }
 
+/// What may be a ledger.
+struct Found {
+    name: String,
+    header: Option<Header>,
+    /// Whether it has all the columns that it was made with.
+    is_whole: bool,
+}
+
 /// The ledgers whose names fit a pattern, of roles that this role belongs to.
-async fn headers(
-    client: &impl GenericClient,
-    pattern: &str,
-    table: &TableName,
-) -> Result<Vec<(String, Option<Header>)>, Error> {
-    let sql = "select c.relname::text, pg_catalog.obj_description(c.oid, 'pg_class') \
+async fn headers(client: &impl GenericClient, pattern: &str, table: &TableName) -> Result<Vec<Found>, Error> {
+    let sql = "select c.relname::text, pg_catalog.obj_description(c.oid, 'pg_class'), \
+                 not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attisdropped) \
                from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
                where n.nspname = $1::text and c.relkind = 'r' and c.relname like $2::text \
                and pg_catalog.pg_has_role(c.relowner, 'usage') order by c.oid";
@@ -137,7 +147,8 @@ async fn headers(
     let rows = client.query_typed(sql, &parameters).await.map_err(failed)?;
     let found = rows.iter().map(|row| {
         let comment: Option<String> = row.try_get(1)?;
-        Ok((row.try_get(0)?, comment.and_then(|text| serde_json::from_str(&text).ok())))
+        let header = comment.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(Found { name: row.try_get(0)?, header, is_whole: row.try_get(2)? })
     });
     found.collect::<Result<_, _>>().map_err(failed)
 }
@@ -179,29 +190,52 @@ fn label(table: &TableName, id: &str, oid: u32, columns: &[String]) -> Result<St
     Ok(format!("comment on table {ledger} is {}", quote_literal(&header)))
 }
 
-/// Brings a ledger up to date with the staged rows: what is staged is declared, and what was staged as ours and is not
-/// declared with the same hash is gone. The rows name these columns now.
+/// Takes the keys with these hashes out of a ledger, and stages them as those of rows that are ours.
+pub(super) async fn take_out(
+    transaction: &Transaction<'_>,
+    shape: &Shape,
+    ledger: &Ledger,
+    gone: &[RowHash],
+) -> Result<(), Error> {
+    let sql = format!(
+        "with gone as (delete from {} as l where l.{} in (select h from unnest($1) as g (h)) returning {}) \
+         insert into pg_temp.{OWNED} ({}) select {} from gone as l",
+        ledger.table(),
+        quote_ident(&hash_column(&shape.keys)),
+        qualified("l", &shape.keys),
+        quote_idents(&shape.keys),
+        qualified("l", &shape.keys),
+    );
+    let result = transaction.query_typed(&sql, &[(&gone, Type::UUID_ARRAY)]).await;
+    result.map(drop).map_err(|error| Error::postgres(writing(&shape.table), &error).statement(sql))
+}
+
+/// Brings a ledger up to date with the staged rows, which name these columns now. Either they are all rows, or those that
+/// it lacks after what is gone was taken out.
 pub(super) async fn update(
     transaction: &Transaction<'_>,
     shape: &Shape,
     ledger: &Ledger,
     oid: u32,
     columns: &[String],
+    staged: Staged,
 ) -> Result<(), Error> {
     let name = ledger.table();
     let hash = quote_ident(&hash_column(&shape.keys));
-    let same = |a, b| same_columns(a, b, &shape.keys);
-    let sql = format!(
-        "delete from {name} as l using pg_temp.{OWNED} as o where {} and not exists (select from pg_temp.{DECLARED} as n \
-         where {} and n.{staged} = l.{hash}); insert into {name} ({}, {hash}) select {}, n.{staged} from \
-         pg_temp.{DECLARED} as n where not exists (select from {name} as l where {})",
-        same("l", "o"),
-        same("n", "l"),
+    let staged_hash = quote_ident(&shape.staged_hash);
+    let insert = format!(
+        "insert into {name} ({}, {hash}) select {}, n.{staged_hash} from pg_temp.{DECLARED} as n",
         quote_idents(&shape.keys),
         qualified("n", &shape.keys),
-        same("l", "n"),
-        staged = quote_ident(&shape.staged_hash),
     );
+    let sql = match staged {
+        Staged::Changes => insert,
+        // Rows with the same hash have the same key.
+        Staged::Everything => format!(
+            "delete from {name} as l where not exists (select from pg_temp.{DECLARED} as n where n.{staged_hash} = l.{hash}); \
+             {insert} where not exists (select from {name} as l where l.{hash} = n.{staged_hash})"
+        ),
+    };
     execute(transaction, shape, &sql).await?;
     if ledger.columns == columns {
         return Ok(());
@@ -261,7 +295,7 @@ pub(super) async fn hashes(
         while let Some((row, after)) = rest.split_at_checked(22) {
             let mut hash = [0; 16];
             hash.copy_from_slice(&row[6..]);
-            hashes.push(RowHash(u128::from_be_bytes(hash)));
+            hashes.push(RowHash::from_bytes(hash));
             rest = after;
         }
         let left = rest.len();

@@ -17,6 +17,7 @@ pub(crate) mod number;
 mod pass;
 mod place;
 mod preview;
+mod reading;
 mod reconcile;
 mod row_hash;
 mod short_cut;
@@ -31,7 +32,7 @@ use std::collections::HashMap;
 
 use crate::error::{Error, RowLabel};
 use crate::name::TableName;
-pub(crate) use crate::pinned;
+use crate::pinned;
 use crate::spec::TableSpec;
 use crate::step::Step;
 
@@ -379,16 +380,6 @@ pub async fn count_foreign(
     owned: Option<&Owned>,
 ) -> Result<u64, Error> {
     digest::count_foreign(client, table, owned).await
-}
-
-/// Whether the text is a number without digits after the point.
-pub(crate) fn is_whole_number(text: &str) -> bool {
-    number::Decimal::parse(text).is_some_and(|number| number.is_whole())
-}
-
-/// Whether two texts are the same number.
-pub(crate) fn same_number(a: &str, b: &str) -> bool {
-    matches!((number::Decimal::parse(a), number::Decimal::parse(b)), (Some(a), Some(b)) if a == b)
 }
 
 /// How many rows of the table fulfil the condition (on the alias `t`) and are not among these. To be called inside a

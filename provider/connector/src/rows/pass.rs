@@ -68,6 +68,8 @@ struct Use {
 pub(super) struct Row<'p> {
     /// The line on which it begins.
     pub(super) line: u64,
+    /// The number of bytes before it.
+    pub(super) at: u64,
     text: &'p str,
     cells: &'p [Option<Range<usize>>],
     /// What tells it from others.
@@ -159,7 +161,7 @@ impl<'a> Pass<'a> {
     /// The next sound row. Faults of the rows before it are kept for the end.
     pub(super) fn next(&mut self) -> Option<Row<'_>> {
         let Self { file, check, .. } = self;
-        let line = loop {
+        let (line, at) = loop {
             match file.next()? {
                 Err(error) => check.faults.push(error),
                 Ok(row) => {
@@ -171,7 +173,7 @@ impl<'a> Pass<'a> {
                     if stripped && self.nul_stripped.len() < MOST_NAMED {
                         self.nul_stripped.push(row.line);
                     }
-                    break row.line;
+                    break (row.line, row.at);
                 }
             }
         };
@@ -179,7 +181,12 @@ impl<'a> Pass<'a> {
         let check = &mut self.check;
         let digest = check.digest();
         let hash = RowHash::new(&check.key_digest(), &digest);
-        Some(Row { line, text: &check.text, cells: &check.cells, hash, digest })
+        Some(Row { line, at, text: &check.text, cells: &check.cells, hash, digest })
+    }
+
+    /// The first sound row from that place on, where a row begins. Lines are no longer counted.
+    pub(super) fn next_at(&mut self, at: u64) -> Option<Row<'_>> {
+        self.file.skip_to(at).then(|| self.next()).flatten()
     }
 
     /// Ends the pass: what it found, or every fault.

@@ -33,7 +33,7 @@ pub(super) async fn counts(transaction: &Transaction<'_>, change: &RowChange<'_>
             }))
         }
         (Some(Owned::Inline(former)), Some(file)) => Ok(file.hashes().map(|now| {
-            let now: Vec<u64> = now.iter().copied().map(RowHash::key).collect();
+            let now: Vec<u64> = now.iter().map(|row| row.hash.key()).collect();
             deleted(missing(&keys(change.table, former), &now))
         })),
         _ => Ok(None),

@@ -8,7 +8,7 @@
 use tokio_postgres::{SimpleQueryMessage, Transaction};
 
 use super::live::Live;
-use super::stage::Extent;
+use super::stage::{Extent, Staged};
 use super::steps::{Action, DECLARED, OWNED, Shape, Statement};
 use super::sums::Sums;
 use super::{
@@ -28,13 +28,13 @@ pub(super) async fn reconcile(transaction: &Transaction<'_>, change: &RowChange<
     }
     let mut run =
         Run { transaction, change, shape: &shape, live: &live, locked: false, outcome: RowOutcome::default() };
-    if let (Some(candidate), Some(file)) =
+    if let (Some((candidate, extent)), Some(file)) =
         (short_cut::candidate(transaction, change, &live).await?, change.declared.and_then(Declared::file))
     {
         // From here on nobody else writes, so what is as it was stays so.
         run.lock().await?;
         if let Some(before) = candidate.confirmed(transaction, change.table).await?
-            && run.changes(candidate.extent(), before, file).await?
+            && run.changes(extent, before, file).await?
         {
             return Ok(run.outcome);
         }
@@ -74,9 +74,9 @@ struct Run<'a, 't> {
 impl Run<'_, '_> {
     /// Compares every row.
     async fn everything(&mut self) -> Result<(), Error> {
-        self.stage(Extent::Everything).await?;
+        let staged = self.stage(Extent::Everything).await?;
         self.write().await?;
-        self.end().await
+        self.end(staged).await
     }
 
     /// Sends only what is known to differ. Where a trigger or a reference of the table may change other rows, it is shown
@@ -86,14 +86,14 @@ impl Run<'_, '_> {
         if !self.live.is_quiet {
             self.command("savepoint terraform_pg_changes").await?;
         }
-        self.stage(extent).await?;
+        let staged = self.stage(extent).await?;
         let left = digest::of_staged(transaction, change.table, file.columns(), OWNED).await?;
         self.write().await?;
         let come = digest::of_staged(transaction, change.table, file.columns(), DECLARED).await?;
-        self.end().await?;
+        self.end(staged).await?;
         let expected = before - left + come;
         if let (false, Some(ledger)) = (self.live.is_quiet, &self.outcome.ledger) {
-            if digest::of_ledger(transaction, change.table, ledger).await? != Some(expected) {
+            if digest::of_ledger(transaction, change.table, ledger, None).await? != Some(expected) {
                 self.command("rollback to savepoint terraform_pg_changes").await?;
                 return Ok(false);
             }
@@ -104,24 +104,24 @@ impl Run<'_, '_> {
     }
 
     /// Fills the temporary tables, keeps writers out and sees to it that no row of somebody else is overwritten.
-    async fn stage(&mut self, extent: Extent) -> Result<(), Error> {
+    async fn stage(&mut self, extent: Extent) -> Result<Staged, Error> {
         let (transaction, change) = (self.transaction, self.change);
         let failed = |error| Error::postgres(doing(change), &error);
         let former = pinned::pin(transaction, &pinned::FIXED).await.map_err(failed)?;
-        stage::stage(transaction, change, self.shape, extent).await?;
+        let staged = stage::stage(transaction, change, self.shape, extent).await?;
         // Triggers and defaults see the session's own settings again.
         pinned::restore(transaction, former).await.map_err(failed)?;
         self.lock().await?;
         self.outcome.adopted = takeover::check(transaction, change, self.shape, self.live).await?;
-        Ok(())
+        Ok(staged)
     }
 
     /// What is left to do when the rows are written.
-    async fn end(&mut self) -> Result<(), Error> {
+    async fn end(&mut self, staged: Staged) -> Result<(), Error> {
         if !self.live.is_quiet {
             verdict::check(self.transaction, self.change, self.shape, &mut self.outcome).await?;
         }
-        self.keep_ledger().await?;
+        self.keep_ledger(staged).await?;
         stage::clear(self.transaction, self.change, self.shape).await
     }
 
@@ -173,14 +173,15 @@ impl Run<'_, '_> {
     }
 
     /// Makes the ledger say what is ours now.
-    async fn keep_ledger(&mut self) -> Result<(), Error> {
+    async fn keep_ledger(&mut self, staged: Staged) -> Result<(), Error> {
         let former = self.change.owned.and_then(Owned::ledger);
         let id = match (former, self.change.declared.and_then(Declared::file)) {
             (None, None) => return Ok(()),
             (Some(former), None) => return ledger::remove(self.transaction, &self.change.table.name, former).await,
             (None, Some(file)) => ledger::create(self.transaction, self.shape, self.live.oid, file.columns()).await?,
             (Some(former), Some(file)) => {
-                ledger::update(self.transaction, self.shape, former, self.live.oid, file.columns()).await?;
+                let (oid, columns) = (self.live.oid, file.columns());
+                ledger::update(self.transaction, self.shape, former, oid, columns, staged).await?;
                 former.id.clone()
             }
         };

@@ -3,35 +3,71 @@
 //! A row's hash is half a hash of its key and half one of its cells that are not null. **Invariant:** equal rows have
 //! equal hashes, whatever the order of their cells, the spelling of their keys or the version of this program.
 
+use std::error::Error;
+
+use bytes::{BufMut, BytesMut};
 use sha2::{Digest, Sha256};
+use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 
 use super::key;
 use super::kind::ColumnKind;
 use super::value::hex;
 
-/// More rows than this are not told apart in memory: 16 bytes each are kept.
+/// More rows than this are not told apart in memory: 24 bytes each are kept, and 16 for each row of the ledger.
 pub(crate) const MOST_HASHES: usize = 1_500_000;
 
 /// The hash of one row; sorted, rows with the same key stand side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct RowHash(pub(crate) u128);
+pub(crate) struct RowHash {
+    key: u64,
+    cells: u64,
+}
 
 impl RowHash {
     /// Puts a hash together from a digest of the key and one of the cells.
     pub(crate) fn new(key: &[u8; 32], cells: &[u8; 32]) -> Self {
-        let half = |digest: &[u8; 32]| u128::from(u64::from_be_bytes(first(digest)));
-        Self(half(key) << 64 | half(cells))
+        let half = |digest: &[u8; 32]| u64::from_be_bytes(first(digest));
+        Self { key: half(key), cells: half(cells) }
+    }
+
+    /// As the server's type `uuid` sends it.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let half = |from: usize| {
+            let mut half = [0; 8];
+            half.copy_from_slice(&bytes[from..from + 8]);
+            u64::from_be_bytes(half)
+        };
+        Self { key: half(0), cells: half(8) }
     }
 
     /// The half that stands for the key.
     pub(crate) fn key(self) -> u64 {
-        (self.0 >> 64) as u64
+        self.key
     }
 
     /// As the server's type `uuid` reads it.
     pub(crate) fn to_hex(self) -> String {
-        hex(&self.0.to_be_bytes())
+        hex(&(u128::from(self.key) << 64 | u128::from(self.cells)).to_be_bytes())
     }
+}
+
+impl ToSql for RowHash {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.put_u64(self.key);
+        out.put_u64(self.cells);
+        Ok(IsNull::No)
+    }
+
+    accepts!(UUID);
+    to_sql_checked!();
+}
+
+/// A row of a file: what it is, and where it begins. Sorted, it is by the hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placed {
+    pub(crate) hash: RowHash,
+    /// The number of bytes before it, after decompression.
+    pub(crate) at: u64,
 }
 
 /// Bytes on their way into a digest: gathered, since many short ones cost more than one long one, and bounded.
@@ -153,8 +189,8 @@ pub(crate) struct Difference {
     pub(crate) deleted: u64,
     /// The former hashes of rows that are updated or deleted, sorted.
     pub(crate) gone: Vec<RowHash>,
-    /// The hashes of rows that are updated or inserted, sorted.
-    pub(crate) come: Vec<RowHash>,
+    /// The rows that are updated or inserted, sorted.
+    pub(crate) come: Vec<Placed>,
 }
 
 impl Difference {
@@ -165,18 +201,18 @@ impl Difference {
 }
 
 /// Compares. Both must be sorted. The hashes themselves are kept while at most so many rows differ.
-pub(crate) fn difference(former: &[RowHash], now: &[RowHash], most: u64) -> Difference {
+pub(crate) fn difference(former: &[RowHash], now: &[Placed], most: u64) -> Difference {
     let mut difference = Difference::default();
     let (mut former, mut now) = (former.iter().copied().peekable(), now.iter().copied().peekable());
     loop {
         let (gone, come) = match (former.peek(), now.peek()) {
             (None, None) => break,
-            (Some(a), Some(b)) if a.key() == b.key() => {
-                difference.updated += u64::from(a != b);
-                let differs = a != b;
+            (Some(a), Some(b)) if a.key() == b.hash.key() => {
+                let differs = *a != b.hash;
+                difference.updated += u64::from(differs);
                 (former.next().filter(|_| differs), now.next().filter(|_| differs))
             }
-            (Some(a), b) if b.is_none_or(|b| a.key() < b.key()) => {
+            (Some(a), b) if b.is_none_or(|b| a.key() < b.hash.key()) => {
                 difference.deleted += 1;
                 (former.next(), None)
             }
@@ -201,21 +237,25 @@ mod tests {
     use super::*;
 
     fn hashes(rows: &[(u64, u64)]) -> Vec<RowHash> {
-        rows.iter().map(|(key, cells)| RowHash(u128::from(*key) << 64 | u128::from(*cells))).collect()
+        rows.iter().map(|&(key, cells)| RowHash { key, cells }).collect()
+    }
+
+    fn placed(rows: &[(u64, u64)]) -> Vec<Placed> {
+        hashes(rows).into_iter().map(|hash| Placed { hash, at: 7 * hash.key }).collect()
     }
 
     #[test]
     fn rows_are_told_apart() {
         let former = hashes(&[(1, 1), (2, 1), (3, 1), (5, 1)]);
-        let now = hashes(&[(0, 1), (1, 1), (2, 2), (4, 1), (5, 1), (9, 9)]);
+        let now = placed(&[(0, 1), (1, 1), (2, 2), (4, 1), (5, 1), (9, 9)]);
         let found = difference(&former, &now, 5);
         assert_eq!((found.inserted, found.updated, found.deleted), (3, 1, 1));
         assert_eq!(found.gone, hashes(&[(2, 1), (3, 1)]));
-        assert_eq!(found.come, hashes(&[(0, 1), (2, 2), (4, 1), (9, 9)]));
-        assert_eq!(difference(&now, &now, 0), Difference::default());
+        assert_eq!(found.come, placed(&[(0, 1), (2, 2), (4, 1), (9, 9)]));
+        assert_eq!(difference(&former, &placed(&[(1, 1), (2, 1), (3, 1), (5, 1)]), 0), Difference::default());
         assert_eq!(difference(&[], &now, 6).inserted, 6);
-        let too_many = difference(&now, &[], 5);
-        assert_eq!((too_many.deleted, too_many.gone), (6, Vec::new()));
+        let too_many = difference(&former, &[], 3);
+        assert_eq!((too_many.deleted, too_many.gone), (4, Vec::new()));
     }
 
     #[test]
@@ -274,5 +314,7 @@ mod tests {
         assert_eq!(hash.to_hex().len(), 32);
         assert_eq!(hash.to_hex()[..16], hex(&sha256(b"key")[..8]));
         assert_eq!(format!("{:016x}", hash.key()), hash.to_hex()[..16]);
+        let bytes = u128::from_str_radix(&hash.to_hex(), 16).unwrap().to_be_bytes();
+        assert_eq!(RowHash::from_bytes(bytes), hash);
     }
 }

@@ -3,24 +3,20 @@
 //! **Invariant:** texts are read with fixed settings (UTC, ISO dates), so that a row means the same in every session.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
-use tokio_postgres::types::Type;
 use tokio_postgres::{CopyInSink, Transaction};
 
-use super::ledger::hash_column;
+use super::reading::Reading;
 use super::row_hash::RowHash;
 use super::steps::{DECLARED, OWNED, Shape, key_positions, nonempty, qualified};
-use super::{Cell, Declared, DeclaredRow, FileRows, Ledger, Owned, RowChange, RowGroup, blame};
+use super::{Cell, Declared, DeclaredRow, FileRows, Owned, RowChange, RowGroup, blame, ledger};
 use crate::error::Error;
 use crate::name::{quote_ident, quote_idents};
 
 /// How much is buffered before it is sent.
 pub(super) const CHUNK: usize = 64 * 1024;
-/// How many buffers of a file may wait to be sent.
-const PIECES: usize = 8;
 
 /// How much of a file's rows is staged.
 #[derive(Debug)]
@@ -29,11 +25,20 @@ pub(super) enum Extent {
     Everything,
     /// Only declared rows with a new hash, and the keys whose hash is gone: the others are known to be as declared.
     Changes {
-        /// The hashes that are gone, sorted.
+        /// The hashes that are gone.
         gone: Vec<RowHash>,
-        /// The hashes that are new, sorted.
-        come: Vec<RowHash>,
+        /// The rows that are new, if there are any.
+        come: Option<Reading>,
     },
+}
+
+/// How much was staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Staged {
+    /// All of it.
+    Everything,
+    /// What differs, after the keys whose hash is gone were taken out of the ledger.
+    Changes,
 }
 
 /// Makes and fills the temporary tables.
@@ -41,15 +46,11 @@ pub(super) async fn stage(
     transaction: &Transaction<'_>,
     change: &RowChange<'_>,
     shape: &Shape,
-    extent: Extent,
-) -> Result<(), Error> {
+    mut extent: Extent,
+) -> Result<Staged, Error> {
     let create = creations(change, shape, &extent).join("; ");
     let failed = |error| blame::of_statement(Error::postgres(doing(change), &error).statement(&*create));
     transaction.batch_execute(&create).await.map_err(failed)?;
-    let (gone, come) = match extent {
-        Extent::Everything => (None, None),
-        Extent::Changes { gone, come } => (Some(gone), Some(come)),
-    };
     match change.declared {
         Some(Declared::Inline(rows)) => {
             let groups = nonempty(Some(rows));
@@ -60,8 +61,14 @@ pub(super) async fn stage(
                     .await?;
             }
         }
-        Some(Declared::File(file)) if file.count() > 0 && come.as_ref().is_none_or(|come| !come.is_empty()) => {
-            copy_file(transaction, change, shape, file, come.map(Arc::new)).await?;
+        Some(Declared::File(file)) if file.count() > 0 => {
+            let reading = match &mut extent {
+                Extent::Everything => Some(Reading::start(file, change.table, None)),
+                Extent::Changes { come, .. } => come.take(),
+            };
+            if let Some(reading) = reading {
+                copy_file(transaction, change, shape, file, reading).await?;
+            }
         }
         Some(Declared::File(_)) | None => {}
     }
@@ -75,14 +82,13 @@ pub(super) async fn stage(
                     .await?;
             }
         }
-        Some(Owned::Ledger(ledger)) => {
-            if let Some(gone) = gone {
-                copy_keys(transaction, change, shape, ledger, &gone).await?;
-            }
-        }
-        None => {}
+        Some(Owned::Ledger(_)) | None => {}
     }
-    Ok(())
+    let Extent::Changes { gone, .. } = extent else { return Ok(Staged::Everything) };
+    if let (Some(ledger), false) = (change.owned.and_then(Owned::ledger), gone.is_empty()) {
+        ledger::take_out(transaction, shape, ledger, &gone).await?;
+    }
+    Ok(Staged::Changes)
 }
 
 fn creations(change: &RowChange<'_>, shape: &Shape, extent: &Extent) -> Vec<String> {
@@ -197,74 +203,35 @@ async fn finish(
     }
 }
 
-/// Copies the rows of a file while it is read: all, or those with one of the hashes.
+/// Copies the rows of a file while it is read.
 async fn copy_file(
     transaction: &Transaction<'_>,
     change: &RowChange<'_>,
     shape: &Shape,
     file: &FileRows,
-    only: Option<Arc<Vec<RowHash>>>,
+    mut reading: Reading,
 ) -> Result<(), Error> {
     let columns = file.columns().iter().chain([&shape.staged_hash]);
     let sql = format!("copy pg_temp.{DECLARED} ({}) from stdin", quote_idents(columns));
     let failed = |error: &tokio_postgres::Error| Error::postgres(doing(change), error).statement(&*sql);
     let sink = transaction.copy_in::<_, Bytes>(&*sql).await.map_err(|error| failed(&error))?;
     let mut sink = pin!(sink);
-    let (sender, mut pieces) = tokio::sync::mpsc::channel::<Bytes>(PIECES);
-    let reader = {
-        let (file, table, only) = (file.clone(), change.table.clone(), only.clone());
-        tokio::task::spawn_blocking(move || {
-            file.stream(&table, only.as_deref().map(Vec::as_slice), |piece| sender.blocking_send(piece).is_ok())
-        })
-    };
     let mut interrupted = None;
-    while let Some(piece) = pieces.recv().await {
+    while let Some(piece) = reading.next().await {
         if let Err(error) = sink.send(piece).await {
             interrupted = Some(error);
             break;
         }
     }
-    drop(pieces);
-    let read =
-        reader.await.map_err(|error| Error::new(doing(change), format!("reading the file ended early: {error}")))?;
+    let (read, only) = reading.end().await;
     if interrupted.is_none() {
         // Without an end the server takes the copy back.
-        read.map_err(|errors| together(&errors))?;
+        read?;
     }
     match finish(sink, interrupted).await {
         Ok(()) => Ok(()),
         Err(error) => Err(blame::of_file_copy(failed(&error), change, file, only).await),
     }
-}
-
-/// One error that says what all of them say.
-fn together(errors: &[Error]) -> Error {
-    let messages: Vec<&str> = errors.iter().map(Error::message).collect();
-    let message = messages.join("\n");
-    match errors.first() {
-        Some(first) => first.clone().because(message),
-        None => Error::new("read the rows file", message),
-    }
-}
-
-/// Copies from a ledger the keys with one of these hashes.
-async fn copy_keys(
-    transaction: &Transaction<'_>,
-    change: &RowChange<'_>,
-    shape: &Shape,
-    ledger: &Ledger,
-    gone: &[RowHash],
-) -> Result<(), Error> {
-    let sql = format!(
-        "insert into pg_temp.{OWNED} ({}) select {} from {} as l where l.{} in (select h::uuid from unnest($1) as g (h))",
-        quote_idents(&shape.keys),
-        qualified("l", &shape.keys),
-        ledger.table(),
-        quote_ident(&hash_column(&shape.keys)),
-    );
-    let gone: Vec<String> = gone.iter().map(|hash| hash.to_hex()).collect();
-    let result = transaction.query_typed(&sql, &[(&gone, Type::TEXT_ARRAY)]).await;
-    result.map(drop).map_err(|error| Error::postgres(doing(change), &error).statement(sql))
 }
 
 /// One line of COPY's text format.

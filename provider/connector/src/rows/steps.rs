@@ -172,7 +172,21 @@ impl Shape {
 
     /// Of the rows of a group that are there and not ours: how many there are, and how many of them differ.
     pub(super) fn count_takeovers(&self, at: usize) -> String {
-        format!("select count(*), count(*) filter (where {}) {}", self.differs(at), self.takeovers(at))
+        let counts = format!("count(*), count(*) filter (where {})", self.differs(at));
+        if self.owned_groups == 0 {
+            return format!("select {counts} {}", self.takeovers(at));
+        }
+        // Mostly all are ours. The keys alone are looked at first: whole rows would not fit in the server's memory.
+        format!(
+            "with k as materialized (select {} from pg_temp.{DECLARED} as n where true{}{}) \
+             select {counts} from k, pg_temp.{DECLARED} as n, {} as t where {} and {}",
+            qualified("n", &self.keys),
+            self.of_group("n", self.groups.len(), at),
+            self.not_owned(),
+            self.table,
+            self.same_key("n", "k"),
+            self.same_key("t", "n"),
+        )
     }
 
     /// The first of those rows that differ, or that do not: their keys as text, and of each column whether it differs.
@@ -200,16 +214,21 @@ impl Shape {
     }
 
     fn takeovers(&self, at: usize) -> String {
-        let owned = match self.owned_groups {
-            0 => String::new(),
-            _ => format!(" and not exists (select from pg_temp.{OWNED} as o where {})", self.same_key("o", "n")),
-        };
         format!(
-            "from pg_temp.{DECLARED} as n, {} as t where {}{}{owned}",
+            "from pg_temp.{DECLARED} as n, {} as t where {}{}{}",
             self.table,
             self.same_key("t", "n"),
             self.of_group("n", self.groups.len(), at),
+            self.not_owned(),
         )
+    }
+
+    /// The condition that a staged row's key is not ours.
+    fn not_owned(&self) -> String {
+        match self.owned_groups {
+            0 => String::new(),
+            _ => format!(" and not exists (select from pg_temp.{OWNED} as o where {})", self.same_key("o", "n")),
+        }
     }
 
     /// Of a group of declared rows that were written: how many are not there, and how many differ.

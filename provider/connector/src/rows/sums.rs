@@ -24,7 +24,7 @@ impl Sums {
             let _ = write!(all, "{}:{name}", name.len());
         }
         let columns = hex(&sha256(all.as_bytes())[..8]);
-        format!("3:{columns}:{}:{}", self.rows, self.hashes)
+        format!("5:{columns}:{}:{}", self.rows, self.hashes)
     }
 }
 

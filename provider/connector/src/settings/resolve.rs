@@ -22,7 +22,7 @@ mod tls;
 const DOING: &str = "read the connection settings";
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_MAX_CONNECTIONS: u32 = 10;
-const DEFAULT_APPLICATION_NAME: &str = "terraform-provider-pg";
+const DEFAULT_APPLICATION_NAME: &str = "pg-connector";
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 

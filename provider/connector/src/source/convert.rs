@@ -20,6 +20,8 @@ pub(super) enum Scalar {
     Bytes,
     /// A date and a time, in UTC where there is a zone.
     Timestamp,
+    /// A time of day with its distance from UTC.
+    ZonedTime,
     /// A list of numbers in square brackets.
     Vector,
     /// JSON text.
@@ -36,6 +38,7 @@ impl Scalar {
             ("pg_catalog", "int2" | "int4" | "int8" | "oid" | "numeric" | "float4" | "float8") => Self::Number,
             ("pg_catalog", "bytea") => Self::Bytes,
             ("pg_catalog", "timestamp" | "timestamptz") => Self::Timestamp,
+            ("pg_catalog", "timetz") => Self::ZonedTime,
             ("pg_catalog", "json" | "jsonb") => Self::Json,
             ("pg_catalog", _) => Self::Text,
             (_, "vector" | "halfvec") => Self::Vector,
@@ -58,6 +61,7 @@ impl Scalar {
             Self::Number => number(text),
             Self::Bytes => Value::String(bytes(text).map_or_else(|| text.to_owned(), |bytes| STANDARD.encode(bytes))),
             Self::Timestamp => Value::String(timestamp(text)),
+            Self::ZonedTime => Value::String(zoned_time(text)),
             Self::Vector => match text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
                 Some(inner) => inner.split(',').map(number).collect(),
                 None => Value::String(text.to_owned()),
@@ -155,6 +159,15 @@ fn timestamp(text: &str) -> String {
     }
 }
 
+/// RFC 3339, which wants minutes in the distance from UTC and knows no seconds there.
+fn zoned_time(text: &str) -> String {
+    match text.rfind(['+', '-']).map(|at| text.split_at(at)) {
+        Some((time, "+00")) => format!("{time}Z"),
+        Some((_, zone)) if zone.len() == 3 => format!("{text}:00"),
+        _ => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -180,6 +193,11 @@ mod tests {
             (Scalar::Timestamp, "2024-01-02 03:04:05.6", json!("2024-01-02T03:04:05.6")),
             (Scalar::Timestamp, "0044-03-15 00:00:00+00 BC", json!("0044-03-15 00:00:00+00 BC")),
             (Scalar::Timestamp, "-infinity", json!("-infinity")),
+            (Scalar::Timestamp, "12024-01-02 03:04:05+00", json!("12024-01-02T03:04:05Z")),
+            (Scalar::ZonedTime, "12:34:56.7+00", json!("12:34:56.7Z")),
+            (Scalar::ZonedTime, "12:34:56-08", json!("12:34:56-08:00")),
+            (Scalar::ZonedTime, "12:34:56+05:30", json!("12:34:56+05:30")),
+            (Scalar::ZonedTime, "12:34:56+00:19:32", json!("12:34:56+00:19:32")),
             (Scalar::Vector, "[1,2.5,-3e-05]", exact("[1,2.5,-3e-05]")),
             (Scalar::Json, " {\"a\": 1}", json!(" {\"a\": 1}")),
         ] {

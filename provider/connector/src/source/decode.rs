@@ -58,6 +58,12 @@ pub(super) fn row<T: DeserializeOwned>(columns: &[Column], row: &Row) -> Result<
     T::deserialize(Cells { columns, row, at: 0 })
 }
 
+/// What a cell means as JSON.
+#[cfg(feature = "surfaces")]
+pub(super) fn value(cell: Cell<'_>) -> Option<Value> {
+    serde::Deserialize::deserialize(cell).ok()
+}
+
 /// The cells of a row that were not asked for yet.
 struct Cells<'r> {
     columns: &'r [Column],

@@ -78,6 +78,8 @@ pub struct ColumnInfo {
     pub kind: Kind,
     /// What its values stand for where `kind` alone does not tell.
     pub meaning: Meaning,
+    /// Whether its values are arrays as JSON text, since their numbers of dimensions differ.
+    pub is_text_of_list: bool,
 }
 
 /// What text values stand for.
@@ -115,6 +117,12 @@ pub(crate) fn check_condition(text: &str) -> (Option<String>, String) {
 #[cfg(feature = "surfaces")]
 pub(crate) fn read_array(text: &str) -> bool {
     array::parse(text, ',').is_some()
+}
+
+/// Reads a cell in the binary form as each of the types that are read so, and makes JSON of it.
+#[cfg(feature = "surfaces")]
+pub(crate) fn read_cell(is_array: bool, bytes: &[u8]) -> Vec<Value> {
+    wire::Form::all(is_array).filter_map(|form| decode::value(form.read(wire::Sent(Some(bytes)))?)).collect()
 }
 
 /// Reads rows in a transaction that has just begun; it becomes read-only and sees one state of the database from here on.

@@ -1,8 +1,11 @@
-//! One item of an order: a column's name and how it is sorted.
+//! The order of rows: how a user writes an item of it, and what completes it.
+//!
+//! **Invariant:** the same rows always come in the same order, whatever their places on disk.
 
 use std::fmt;
 use std::str::FromStr;
 
+use super::relation::{LiveColumn, Relation};
 use crate::name::{name_fault, quote_ident};
 
 /// A column to sort by.
@@ -21,6 +24,24 @@ impl OrderBy {
     pub fn ascending(column: impl Into<String>) -> Self {
         Self { column: column.into(), descending: false, nulls_first: None }
     }
+}
+
+/// The items of `order by`. Rows that the wanted order leaves level are told apart by the primary key, and without one by
+/// all that is read of them; a view that says its own order is asked for no other.
+pub(super) fn items(wanted: &[OrderBy], relation: &Relation, read: &[&LiveColumn]) -> Vec<String> {
+    let mut items: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+    let is_wanted = |name: &str| wanted.iter().any(|order| order.column == name);
+    let sorted = |column: &LiveColumn| {
+        let name = quote_ident(&column.name);
+        if column.is_sortable { name } else { format!("{name}::text") }
+    };
+    if !relation.primary_key.is_empty() {
+        items.extend(relation.primary_key.iter().filter(|name| !is_wanted(name)).map(|name| quote_ident(name)));
+    } else if !(relation.is_ordered && wanted.is_empty()) {
+        let rest = relation.columns.iter().filter(|column| read.iter().any(|read| read.name == column.name));
+        items.extend(rest.filter(|column| !is_wanted(&column.name)).map(sorted));
+    }
+    items
 }
 
 /// The text names no column and order.
@@ -88,6 +109,7 @@ impl fmt::Display for OrderBy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::convert::Scalar;
 
     #[test]
     fn orders_are_read_and_written() {
@@ -101,6 +123,34 @@ mod tests {
             ("naïve", "\"naïve\""),
         ] {
             assert_eq!(text.parse::<OrderBy>().unwrap().to_string(), sql);
+        }
+    }
+
+    #[test]
+    fn an_order_is_completed_until_no_rows_are_level() {
+        let column = |name: &str, is_sortable| LiveColumn {
+            name: name.to_owned(),
+            type_name: String::new(),
+            base: ("pg_catalog".to_owned(), "text".to_owned()),
+            scalar: Scalar::Text,
+            delimiter: None,
+            is_sortable,
+        };
+        let columns = vec![column("id", true), column("J", false), column("n", true)];
+        for (key, is_ordered, wanted, read, expected) in [
+            (&["id"][..], false, &[][..], &["id", "J", "n"][..], "id"),
+            (&["id"], false, &["n desc"], &["n"], "n desc, id"),
+            (&["id", "n"], false, &["n"], &["n"], "n, id"),
+            (&[], false, &[], &["n", "J", "id"], "id, \"J\"::text, n"),
+            (&[], false, &["n"], &["J"], "n, \"J\"::text"),
+            (&[], true, &[], &["n"], ""),
+            (&[], true, &["n"], &["n", "id"], "n, id"),
+        ] {
+            let primary_key = key.iter().map(|&name| name.to_owned()).collect();
+            let relation = Relation { columns: columns.clone(), primary_key, is_ordered };
+            let wanted: Vec<OrderBy> = wanted.iter().map(|text| text.parse().unwrap()).collect();
+            let read: Vec<&LiveColumn> = read.iter().map(|name| relation.column(name).unwrap()).collect();
+            assert_eq!(items(&wanted, &relation, &read).join(", "), expected);
         }
     }
 

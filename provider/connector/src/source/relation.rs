@@ -6,6 +6,7 @@ use tokio_postgres::{Row, Transaction};
 use super::convert::Scalar;
 use crate::error::{Blame, Error};
 use crate::name::TableName;
+use crate::sql_text::{Kind, lex};
 
 /// A relation that rows are read from.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Relation {
     pub(super) columns: Vec<LiveColumn>,
     /// The primary key's columns, in order; empty without one.
     pub(super) primary_key: Vec<String>,
+    /// Whether it is a view that says itself in what order its rows come.
+    pub(super) is_ordered: bool,
 }
 
 /// One of its columns.
@@ -25,12 +28,15 @@ pub(super) struct LiveColumn {
     pub(super) scalar: Scalar,
     /// What stands between the elements, when it holds arrays.
     pub(super) delimiter: Option<char>,
+    /// Whether values of the type have an order; else their texts have.
+    pub(super) is_sortable: bool,
 }
 
 const RELATION: &str = "select c.oid, c.relkind::text, \
        array(select a.attname::text from pg_catalog.pg_index i, unnest(i.indkey) with ordinality as k (attnum, n) \
              join pg_catalog.pg_attribute a on a.attnum = k.attnum \
-             where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid order by k.n) \
+             where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid order by k.n), \
+       case when c.relkind = 'v' then pg_catalog.pg_get_viewdef(c.oid) end \
      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
      where n.nspname = $1::text and c.relname = $2::text";
 
@@ -47,7 +53,7 @@ const COLUMNS: &str = "with recursive part as ( \
        where t.typtype = 'd' or (p.delimiter is null and e.typarray = t.oid) \
      ) \
      select distinct on (p.attnum) p.attname::text, pg_catalog.format_type(p.declared, p.modifier), n.nspname::text, \
-            t.typname::text, p.delimiter \
+            t.typname::text, p.delimiter, t.typcategory::text \
      from part p join pg_catalog.pg_type t on t.oid = p.type join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
      order by p.attnum, p.depth desc";
 
@@ -64,12 +70,13 @@ impl Relation {
         let oid: u32 = row.try_get(0).map_err(failed)?;
         let kind: String = row.try_get(1).map_err(failed)?;
         let primary_key = row.try_get(2).map_err(failed)?;
+        let definition: Option<String> = row.try_get(3).map_err(failed)?;
         if !["r", "p", "v", "m", "f"].contains(&kind.as_str()) {
             return Err(Error::new(doing(), "it is neither a table nor a view").blame(Blame::Attribute("table_name")));
         }
         let rows = transaction.query_typed(COLUMNS, &[(&oid, Type::OID)]).await.map_err(failed)?;
         let columns = rows.iter().map(column).collect::<Result<_, _>>().map_err(failed)?;
-        Ok(Self { columns, primary_key })
+        Ok(Self { columns, primary_key, is_ordered: definition.is_some_and(|text| orders(&text)) })
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&LiveColumn> {
@@ -80,11 +87,50 @@ impl Relation {
 fn column(row: &Row) -> Result<LiveColumn, tokio_postgres::Error> {
     let delimiter: Option<String> = row.try_get(4)?;
     let base: (String, String) = (row.try_get(2)?, row.try_get(3)?);
+    let category: &str = row.try_get(5)?;
+    let is_plain =
+        "BNSDTEIV".contains(category) || base.0 == "pg_catalog" && ["uuid", "bytea", "jsonb"].contains(&&*base.1);
     Ok(LiveColumn {
         name: row.try_get(0)?,
         type_name: row.try_get(1)?,
         scalar: Scalar::of(&base.0, &base.1),
         base,
+        is_sortable: delimiter.is_none() && is_plain,
         delimiter: delimiter.and_then(|delimiter| delimiter.chars().next()),
     })
+}
+
+/// Whether a query ends in an order of its own, outside of all parentheses.
+fn orders(query: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut before = false;
+    for lexeme in lex(query).into_iter().filter(|lexeme| !lexeme.is_blank()) {
+        match lexeme.kind {
+            Kind::Open => depth += 1,
+            Kind::Close => depth = depth.saturating_sub(1),
+            _ if before && depth == 0 && lexeme.is("by") => return true,
+            _ => {}
+        }
+        before = lexeme.is("order");
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_order_of_the_whole_query_counts() {
+        for (query, expected) in [
+            ("SELECT id FROM t ORDER BY id;", true),
+            ("SELECT a FROM t UNION ALL SELECT b FROM u ORDER BY 1 LIMIT 5", true),
+            ("SELECT row_number() OVER (ORDER BY id) FROM t", false),
+            ("SELECT id FROM (SELECT id FROM t ORDER BY id) s", false),
+            ("SELECT 'order by' AS \"order by\" FROM t /* order by */", false),
+            ("SELECT \"order\", by FROM t", false),
+        ] {
+            assert_eq!(orders(query), expected, "{query}");
+        }
+    }
 }

@@ -150,12 +150,9 @@ impl<T> PgTableSource<T> {
 }
 
 impl<T: Send + 'static> PgTableSource<T> {
-    /// The rows as a stream. To be called inside a tokio runtime; the first error is its last item. Nothing is read before
-    /// it is polled or after it is dropped, and only a bounded number of rows ahead.
-    ///
-    /// Until its end, or until it is dropped, it holds one of the database's connections. Who waits for another one
-    /// meanwhile, to read a second table or to reconcile a target, needs `max_connections` to be greater than the number of
-    /// streams that are open.
+    /// The rows as a stream. To be called inside a tokio runtime. Rows are read a little ahead of who takes them, and an error
+    /// is the last item. The stream holds a connection of the database's pool until its end, or until it is dropped, which
+    /// ends the query.
     pub fn fetch_rows(&self, scope: &Scope) -> RowStream<T> {
         stream::spawn(&self.database, scope, self.task())
     }

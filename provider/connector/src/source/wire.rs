@@ -92,6 +92,14 @@ impl<'r> FromSql<'r> for Sent<'r> {
 }
 
 impl Form {
+    /// All forms of single values, or of arrays.
+    #[cfg(feature = "surfaces")]
+    pub(super) fn all(is_array: bool) -> impl Iterator<Item = Self> {
+        use Element::{Bool, Bytes, Float4, Float8, Int2, Int4, Int8, Json, Jsonb, Oid, Text, Uuid, Vector};
+        let all = [Bool, Int2, Int4, Int8, Oid, Float4, Float8, Text, Bytes, Uuid, Json, Jsonb, Vector];
+        all.into_iter().map(move |element| if is_array { Self::Array(element) } else { Self::One(element) })
+    }
+
     /// How a column's cells are asked for, and the expression that does.
     pub(super) fn of(column: &LiveColumn) -> (Self, String) {
         let name = quote_ident(&column.name);
@@ -191,7 +199,9 @@ impl<'r> List<'r> {
             let _lower_bound = take_i32(&mut bytes)?;
         }
         let left = lengths.first().copied().unwrap_or_default();
-        Some(Self { element, lengths, left, bytes })
+        // Each element takes at least the bytes that say its length, so no array is larger than what was sent of it.
+        let cells = lengths.iter().try_fold(4_usize, |bytes, length| bytes.checked_mul(*length))?;
+        (dimensions == 0 || (1..=bytes.len()).contains(&cells)).then_some(Self { element, lengths, left, bytes })
     }
 
     /// How many cells are left.
@@ -214,7 +224,7 @@ impl<'r> List<'r> {
 
     fn slice(&mut self) -> Result<Cell<'r>, Garbled> {
         let lengths = self.lengths[1..].to_vec();
-        let cells = lengths.iter().try_fold(1_usize, |cells, length| cells.checked_mul(*length)).ok_or(Garbled)?;
+        let cells: usize = lengths.iter().product();
         let slice = Self { element: self.element, left: lengths[0], lengths, bytes: self.bytes };
         for _ in 0..cells {
             self.take()?;
@@ -282,10 +292,13 @@ mod tests {
         let one = 1_i32.to_be_bytes();
         assert_eq!(read(Element::Int4, &[0, 0]), None);
         assert_eq!(read(Element::Int4, &array(&[-1], &[])), None);
-        assert_eq!(read(Element::Int4, &array(&[2], &[Some(&one)])), Some(vec![Ok(Cell::Int(1)), Err(Garbled)]));
+        let short = array(&[2], &[Some(&one)]);
+        assert_eq!(read(Element::Int4, &short), Some(vec![Ok(Cell::Int(1)), Err(Garbled)]));
         assert_eq!(read(Element::Int8, &array(&[1], &[Some(&one)])), Some(vec![Err(Garbled)]));
-        let endless = array(&[i32::MAX, i32::MAX, i32::MAX, i32::MAX], &[]);
-        assert_eq!(read(Element::Int4, &endless).unwrap()[0], Err(Garbled));
+        // More elements than there can be in so many bytes, and more than none of which each is empty.
+        for lengths in [&[i32::MAX, i32::MAX, i32::MAX, i32::MAX][..], &[i32::MAX, 0], &[0, i32::MAX], &[1000]] {
+            assert_eq!(read(Element::Int4, &array(lengths, &[Some(&one)])), None, "{lengths:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ const CONSENT_TO_TYPE: &str = "Set force_destroy = true to consent to that; or c
 const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
     the data here, or save it elsewhere first.";
 
+/// The titles of what is said of the number of rows that a change writes.
+pub(crate) const ROWS_WRITTEN: [&str; 2] = ["Rows of the file are written", "Declared rows are deleted"];
+
 /// See [`super::veto()`].
 pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
     let script = Script::of(change);
@@ -161,13 +164,13 @@ fn row_changes(name: &TableName, counts: &rows::RowCounts) -> Option<Warning> {
         let said: Vec<String> =
             other.iter().filter(|(count, _)| *count > 0).map(|(n, verb)| becomes(*n, verb)).collect();
         let detail = format!("In {name}, {}.", said.join(" and "));
-        return (!said.is_empty()).then_some(Warning { summary: "Rows of the file are written", detail });
+        return (!said.is_empty()).then_some(Warning { summary: ROWS_WRITTEN[0], detail });
     }
     let is = if counts.deleted == 1 { "is" } else { "are" };
     let said: Vec<String> = other.iter().map(|(count, verb)| becomes(*count, verb)).collect();
     let also = if said.is_empty() { String::new() } else { format!(" {}.", said.join(" and ")) };
     Some(Warning {
-        summary: "Declared rows are deleted",
+        summary: ROWS_WRITTEN[1],
         detail: format!(
             "{} that came from rows_file and {is} no longer declared {is} deleted from {name}.{also}",
             rows_shown(counts.deleted)
@@ -332,7 +335,7 @@ pub(super) async fn veto_drop(
                 drop.declared.name
             )
         };
-        let warning = (rows > 0).then(|| Warning { summary: "Declared rows are deleted", detail: detail() });
+        let warning = (rows > 0).then(|| Warning { summary: ROWS_WRITTEN[1], detail: detail() });
         return Ok(warning.into_iter().collect());
     }
     let explain = |error: Error| vec![scope.explain(as_reading(error, &drop.declared.name))];

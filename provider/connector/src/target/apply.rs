@@ -111,11 +111,7 @@ async fn run(plan: &TargetPlan, scope: &Scope, memory: &mut Memory<'_>) -> Resul
     for work in &plan.indexes {
         if let IndexWork::Drop { name, index, concurrently } = work {
             vector_index::drop(database, scope, &plan.name, index, *concurrently).await?;
-            if !plan
-                .indexes
-                .iter()
-                .any(|other| matches!(other, IndexWork::Build { index, .. } if index.spec.name == *name))
-            {
+            if !plan.declares_index(name) {
                 memory.tracking.indexes.remove(name);
                 memory.keep().await?;
             }
@@ -151,31 +147,17 @@ async fn run(plan: &TargetPlan, scope: &Scope, memory: &mut Memory<'_>) -> Resul
         };
         warnings.extend(set_up(plan, scope, memory, old, new).await?);
     }
+    let Tracking { table, indexes, attachments } = &mut memory.tracking;
     if matches!(plan.table, TableWork::Keep) {
-        memory.tracking.table = plan.settled.table.clone();
+        table.clone_from(&plan.settled.table);
     }
+    indexes.extend(plan.settled.indexes.clone());
+    attachments.extend(plan.settled.attachments.clone());
+    // What was on a table that is gone went with it.
+    indexes.retain(|name, _| plan.declares_index(name));
+    attachments.retain(|name, _| plan.declares_attachment(name));
     if plan.removes {
         memory.tracking = Tracking::default();
-    } else {
-        memory.tracking.indexes.extend(plan.settled.indexes.clone());
-        memory.tracking.attachments.extend(plan.settled.attachments.clone());
-        // What was on a table that is gone went with it.
-        let on_table = |name: &String| {
-            plan.settled.indexes.contains_key(name)
-                || plan
-                    .indexes
-                    .iter()
-                    .any(|work| matches!(work, IndexWork::Build { index, .. } if index.spec.name == *name))
-        };
-        memory.tracking.indexes.retain(|name, _| on_table(name));
-        let is_declared = |name: &String| {
-            plan.settled.attachments.contains_key(name)
-                || plan.attachments.iter().any(|work| match work {
-                    AttachmentWork::SetUp(new) | AttachmentWork::Change(_, new) => new.name == *name,
-                    AttachmentWork::TearDown { .. } => false,
-                })
-        };
-        memory.tracking.attachments.retain(|name, _| is_declared(name));
     }
     memory.keep().await?;
     Ok((rows, warnings))

@@ -253,7 +253,9 @@ async fn decide(
     if decided.steps.is_empty() && change.observed.is_some() {
         return Ok(Decided { work: TableWork::Keep, desired, fresh });
     }
-    warnings.extend(table::veto(database, scope, &change).await?);
+    let found = table::veto(database, scope, &change).await?;
+    // How many rows are written is said by the plan itself.
+    warnings.extend(found.into_iter().filter(|warning| !table::ROWS_WRITTEN.contains(&warning.summary)));
     let work = TableWork::Change { change: Box::new(change), steps: decided.steps };
     Ok(Decided { work, desired, fresh })
 }

@@ -150,4 +150,19 @@ impl TargetPlan {
         }
         pending
     }
+
+    /// Whether a vector index of that name is there afterwards.
+    pub(super) fn declares_index(&self, name: &str) -> bool {
+        let builds = |work: &IndexWork| matches!(work, IndexWork::Build { index, .. } if index.spec.name == name);
+        self.settled.indexes.contains_key(name) || self.indexes.iter().any(builds)
+    }
+
+    /// Whether an attachment of that name is there afterwards.
+    pub(super) fn declares_attachment(&self, name: &str) -> bool {
+        let sets_up = |work: &AttachmentWork| match work {
+            AttachmentWork::SetUp(new) | AttachmentWork::Change(_, new) => new.name == name,
+            AttachmentWork::TearDown { .. } => false,
+        };
+        self.settled.attachments.contains_key(name) || self.attachments.iter().any(sets_up)
+    }
 }

@@ -18,15 +18,15 @@ use tokio_util::sync::CancellationToken;
 /// One declaration of rows after the other for one table, as a user of the library would make them.
 pub(crate) struct Target {
     pub(crate) server: TestDatabase,
-    database: Database,
-    folder: tempfile::TempDir,
+    pub(crate) database: Database,
+    pub(crate) folder: tempfile::TempDir,
     pub(crate) table: TableSpec,
-    prior: Option<TableSpec>,
-    observed: Option<ObservedTable>,
-    owned: Option<Owned>,
-    server_digest: Option<String>,
+    pub(crate) prior: Option<TableSpec>,
+    pub(crate) observed: Option<ObservedTable>,
+    pub(crate) owned: Option<Owned>,
+    pub(crate) server_digest: Option<String>,
     pub(crate) drifted: bool,
-    force: bool,
+    pub(crate) force: bool,
 }
 
 fn scope() -> Scope {
@@ -62,7 +62,7 @@ impl Target {
         Self { server, database, folder, table, prior, observed, owned, server_digest, drifted: false, force: false }
     }
 
-    fn write(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
@@ -110,7 +110,7 @@ impl Target {
         }
     }
 
-    fn steps(&self, rows: Option<Declared>) -> Vec<String> {
+    pub(crate) fn steps(&self, rows: Option<Declared>) -> Vec<String> {
         table::plan(&self.change(rows)).steps.into_iter().map(|step| step.sql).collect()
     }
 
@@ -179,7 +179,7 @@ impl Target {
         self.query("select * from t order by id").await
     }
 
-    async fn ledgers(&self) -> String {
+    pub(crate) async fn ledgers(&self) -> String {
         self.query(
             "select count(*) from pg_class where relnamespace = to_regnamespace('terraform_pg') and relkind = 'r'",
         )

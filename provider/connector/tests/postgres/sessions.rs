@@ -35,7 +35,7 @@ async fn sessions_start_with_known_settings_and_have_them_again_after_use() {
         let settings = "select current_setting('timezone') || ' ' || current_setting('datestyle') || ' ' \
             || current_setting('search_path') || ' ' || current_setting('application_name') || ' ' \
             || current_setting('client_encoding')";
-        let expected = "UTC ISO, MDY \"$user\", public terraform-provider-pg UTF8";
+        let expected = "UTC ISO, MDY \"$user\", public pg-connector UTF8";
         let scope = Scope::default();
         let session = database.connect(&scope).await.unwrap();
         let first = pid(&session).await;

@@ -1,48 +1,50 @@
 //! Reading rows from a real server.
 
 use pg_connector::error::Blame;
+use pg_connector::settings::Settings;
 use pg_connector::source::{self, Kind, Rows, SourceQuery};
-use pg_connector::{Error, TableName};
+use pg_connector::{Database, Error, Scope, TableName};
 use serde_json::{Value, json};
 use testbed::TestDatabase;
 use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
 
 use super::rows::connect;
 
-struct Bench {
-    _database: TestDatabase,
-    client: Client,
+pub(super) struct Bench {
+    database: TestDatabase,
+    pub(super) client: Client,
 }
 
 impl Bench {
-    async fn new(major: u32, setup: &str) -> Self {
+    pub(super) async fn new(major: u32, setup: &str) -> Self {
         let database = TestDatabase::new(major).await;
         let client = connect(&database).await;
         client.batch_execute(setup).await.unwrap();
-        Self { _database: database, client }
+        Self { database, client }
     }
 
-    async fn read(&mut self, query: &SourceQuery) -> Result<Rows, Error> {
+    pub(super) async fn read(&mut self, query: &SourceQuery) -> Result<Rows, Error> {
         let transaction = self.client.transaction().await.unwrap();
         transaction.batch_execute("set local lock_timeout = '1s'").await.unwrap();
         source::read(&transaction, query).await
     }
 
     /// The rows as lists.
-    async fn values(&mut self, query: &SourceQuery) -> Value {
+    pub(super) async fn values(&mut self, query: &SourceQuery) -> Value {
         self.read(query).await.unwrap().rows.into_iter().map(Value::from).collect()
     }
 }
 
-fn query(table: &str) -> SourceQuery {
+pub(super) fn query(table: &str) -> SourceQuery {
     SourceQuery::new(TableName::new("public", table))
 }
 
-fn columns(table: &str, names: &[&str]) -> SourceQuery {
+pub(super) fn columns(table: &str, names: &[&str]) -> SourceQuery {
     SourceQuery { columns: Some(names.iter().map(|&name| name.to_owned()).collect()), ..query(table) }
 }
 
-fn filtered(table: &str, filter: &str, params: &[&str]) -> SourceQuery {
+pub(super) fn filtered(table: &str, filter: &str, params: &[&str]) -> SourceQuery {
     SourceQuery {
         filter: Some(filter.to_owned()),
         params: params.iter().map(|&text| Some(text.to_owned())).collect(),
@@ -94,7 +96,7 @@ async fn values_are_exact_and_of_one_type() {
             ("t", "\"é\"", Kind::String),
             ("by", "\"AP8=\"", Kind::String),
             ("d", "\"2024-02-29\"", Kind::String),
-            ("ti", "\"12:34:56+02\"", Kind::String),
+            ("ti", "\"12:34:56+02:00\"", Kind::String),
             ("ts", "\"2024-01-02T03:04:05.6Z\"", Kind::String),
             ("tn", "\"2024-01-02T03:04:05\"", Kind::String),
             ("iv", "\"P1DT2H3M4.5S\"", Kind::String),
@@ -196,10 +198,21 @@ async fn a_condition_cannot_write() {
     );
     for major in TestDatabase::VERSIONS {
         let mut t = Bench::new(major, &setup).await;
-        for filter in ["evil()", "evil2()", "set_config('transaction_read_only', 'off', false) = 'off' and evil()"] {
+        for filter in [
+            "evil()",
+            "evil2()",
+            "set_config('transaction_read_only', 'off', false) = 'off' and evil()",
+            "set_config('transaction_read_only', 'off', true) = 'off' and evil()",
+            "(select lo_create(0)) > 0",
+            "exists (select from pg_notify('a', 'b'), lo_creat(-1))",
+        ] {
             let error = t.read(&filtered("p", filter, &[])).await.unwrap_err();
             assert!(["25006", "25001", "42501"].contains(&error.sqlstate().unwrap()), "{filter}: {error:?}");
         }
+        t.client.batch_execute("create view w as select evil() as e from p").await.unwrap();
+        let error = t.read(&query("w")).await.unwrap_err();
+        assert_eq!((error.sqlstate(), error.blamed()), (Some("25006"), None), "{error:?}");
+        assert!(error.advised().unwrap().contains("a view that writes"), "{error:?}");
         assert_eq!(t.values(&columns("p", &["id"])).await, json!([[1], [2], [3]]));
     }
 }
@@ -253,4 +266,129 @@ async fn a_result_that_is_too_large_is_refused() {
         Bench::new(18, "create view p as select repeat('x', 1000000) as a from generate_series(1, 100000)").await;
     let error = t.read(&SourceQuery { limit: Some(100_000), ..query("p") }).await.unwrap_err();
     assert!(error.message().contains("more than 200 MiB"), "{error:?}");
+}
+
+#[tokio::test]
+async fn few_large_rows_are_refused_one_by_one() {
+    let mut t =
+        Bench::new(18, "create view p as select repeat('x', 100000000) as a from generate_series(1, 400)").await;
+    let error = t.read(&query("p")).await.unwrap_err();
+    assert!(error.message().contains("more than 200 MiB, and 3 of them were read"), "{error:?}");
+    t.client.batch_execute("select 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_without_a_key_come_in_one_order() {
+    let setup = "create table p (n numeric, j json, a int[], t text); \
+        insert into p values (2, '{}', '{1}', 'x'), (10, '{}', null, 'y'), (2, '[]', '{1}', 'x'), (null, null, null, 'z'); \
+        create view v as select t, n from p order by n desc nulls last, t; create view u as select t, n from p; \
+        create materialized view m as select n, t from p order by t desc";
+    for major in TestDatabase::VERSIONS {
+        let mut t = Bench::new(major, setup).await;
+        let all = json!([[2, "[]", [1], "x"], [2, "{}", [1], "x"], [10, "{}", null, "y"], [null, null, null, "z"]]);
+        assert_eq!(t.values(&query("p")).await, all);
+        let own = json!([["y", 10], ["x", 2], ["x", 2], ["z", null]]);
+        let by_text = json!([["x", 2], ["x", 2], ["y", 10], ["z", null]]);
+        assert_eq!(t.values(&query("v")).await, own);
+        assert_eq!(t.values(&query("u")).await, by_text);
+        // Other places on disk, the same rows.
+        t.client.batch_execute("update p set t = t where n = 2; update p set t = t where n = 10").await.unwrap();
+        assert_eq!(t.values(&query("p")).await, all);
+        assert_eq!(t.values(&query("u")).await, by_text);
+        assert_eq!(t.values(&columns("m", &["t", "n"])).await, json!([["x", 2], ["x", 2], ["y", 10], ["z", null]]));
+        let level = SourceQuery { order_by: vec!["n desc".parse().unwrap()], ..columns("p", &["t", "j"]) };
+        let level = SourceQuery { filter: Some("n is not null".to_owned()), ..level };
+        assert_eq!(t.values(&level).await, json!([["y", "{}"], ["x", "[]"], ["x", "{}"]]));
+    }
+}
+
+#[tokio::test]
+async fn the_rights_of_the_user_hold() {
+    for major in TestDatabase::VERSIONS {
+        let mut t = Bench::new(major, PEOPLE).await;
+        let role = format!("reader_{}", t.database.name);
+        let setup = format!(
+            "create role {role}; grant select (id) on p to {role}; create table own (id int primary key, who text); \
+             insert into own values (1, 'a'), (2, 'b'); alter table own enable row level security; \
+             create policy one on own using (id = 2); grant select on own to {role}; \
+             create schema hidden; create table hidden.h (id int primary key); grant select on hidden.h to {role}; \
+             set role {role}"
+        );
+        t.client.batch_execute(&setup).await.unwrap();
+        assert_eq!(t.values(&columns("p", &["id"])).await, json!([[1], [2], [3]]));
+        assert_eq!(t.values(&query("own")).await, json!([[2, "b"]]));
+        let hidden = SourceQuery::new(TableName::new("hidden", "h"));
+        for (query, why) in [
+            (query("p"), "permission denied for table p"),
+            (filtered("p", "name = 'a'", &[]), "permission denied for table p"),
+            (hidden, "permission denied for schema hidden"),
+        ] {
+            let error = t.read(&query).await.unwrap_err();
+            assert!(error.message().contains(why), "{error:?}");
+            assert!(
+                error.advised().unwrap().contains("select from the table, or from each of the columns"),
+                "{error:?}"
+            );
+        }
+        t.client.batch_execute(&format!("reset role; drop owned by {role}; drop role {role}")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn foreign_tables_can_be_read() {
+    let mut t = Bench::new(15, PEOPLE).await;
+    let setup = format!(
+        "create extension postgres_fdw; create server here foreign data wrapper postgres_fdw options (dbname '{}', \
+         host '127.0.0.1', port '{}'); create user mapping for current_user server here options (user '{}'); \
+         create foreign table f (name text, id bigint) server here options (schema_name 'public', table_name 'p')",
+        t.database.name, t.database.port, t.database.user
+    );
+    t.client.batch_execute(&setup).await.unwrap();
+    assert_eq!(t.values(&query("f")).await, json!([["a", 1], ["c", 3], [null, 2]]));
+    assert_eq!(t.values(&filtered("f", "id > $1", &["1"])).await, json!([[2], [3]]));
+}
+
+#[tokio::test]
+async fn columns_that_are_gone_or_made_by_the_server_are_no_trouble() {
+    let setup = "create table p (id int generated always as identity primary key, gone text, a int, \
+                 twice int generated always as (a * 2) stored); insert into p (a) values (2), (3); \
+                 alter table p drop column gone";
+    for major in TestDatabase::VERSIONS {
+        let mut t = Bench::new(major, setup).await;
+        assert_eq!(t.values(&query("p")).await, json!([[1, 2, 4], [2, 3, 6]]));
+        let error = t.read(&columns("p", &["gone"])).await.unwrap_err();
+        assert!(error.message().contains("no column \"gone\"; it has id, a, twice"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn time_limits_and_a_stop_end_a_read() {
+    let slow = "create table p (id int primary key); insert into p select generate_series(1, 5); \
+                create view slow as select id, pg_sleep(30)::text as s from p";
+    for major in TestDatabase::VERSIONS {
+        let t = Bench::new(major, slow).await;
+        let mut settings = Settings::parse(&t.database.url()).unwrap();
+        settings.statement_timeout = Some(std::time::Duration::from_millis(300));
+        let database = Database::new(settings).unwrap();
+        let scope = Scope::new(CancellationToken::new(), None);
+        let read = async |database: &Database, scope: &Scope| {
+            let mut session = database.connect(scope).await.unwrap();
+            let transaction = session.begin().await.unwrap();
+            source::read(&transaction, &query("slow")).await.map_err(|error| scope.explain(error)).unwrap_err()
+        };
+        let error = read(&database, &scope).await;
+        assert!(error.message().contains("statement timeout"), "{error:?}");
+        assert!(error.advised().unwrap().contains("statement_timeout"), "{error:?}");
+        let database = Database::new(Settings::parse(&t.database.url()).unwrap()).unwrap();
+        let stop = scope.cancel.clone();
+        let client = connect(&t.database).await;
+        let (error, ()) = tokio::join!(read(&database, &scope), async move {
+            let sleeping = "select count(*) > 0 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+            while !client.query_one(sleeping, &[]).await.unwrap().get::<_, bool>(0) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            stop.cancel();
+        });
+        assert_eq!(error.message(), "cancelled");
+    }
 }

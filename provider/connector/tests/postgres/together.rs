@@ -120,7 +120,7 @@ async fn reads_at_the_same_time_share_one_connection_and_few_looks() {
 /// How many looks there were, and how many connections of ours.
 async fn looks_and_connections(test: &TestDatabase) -> (usize, usize) {
     let log = test.log().await;
-    let is_ours = |line: &&str| line.contains("connection authorized") && line.contains("terraform-provider-pg");
+    let is_ours = |line: &&str| line.contains("connection authorized") && line.contains("pg-connector");
     (log.matches(LOOK).count(), log.lines().filter(is_ours).count())
 }
 

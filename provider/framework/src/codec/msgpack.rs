@@ -177,7 +177,7 @@ fn write(out: &mut ByteBuf, value: &Value, ty: &Type, depth: usize) -> Result<()
         (Value::Map(items), Type::Map(element)) => {
             let Ok(_) = write_map_len(out, length(items.len())?);
             for (key, item) in items {
-                write_text(out, key)?;
+                write_key(out, key)?;
                 write(out, item, element, depth).map_err(|error| error.within_key(key))?;
             }
         }
@@ -186,7 +186,7 @@ fn write(out: &mut ByteBuf, value: &Value, ty: &Type, depth: usize) -> Result<()
             let Ok(_) = write_map_len(out, length(items.len())?);
             for (name, item) in items {
                 let ty = attributes.get(name).ok_or_else(|| unknown_attribute(name))?;
-                write_text(out, name)?;
+                write_key(out, name)?;
                 write(out, item, ty, depth).map_err(|error| error.within_attribute(name))?;
             }
         }
@@ -225,6 +225,11 @@ pub(super) fn write_number(out: &mut ByteBuf, number: &Number) -> Result<(), Cod
         write_text(out, &number.to_string())?;
     }
     Ok(())
+}
+
+/// A name in normal form C: the CLI brings the names of a type into it, and would not find another one among them.
+fn write_key(out: &mut ByteBuf, name: &str) -> Result<(), CodecError> {
+    if name.is_ascii() { write_text(out, name) } else { write_text(out, &normalised(name)) }
 }
 
 fn write_text(out: &mut ByteBuf, text: &str) -> Result<(), CodecError> {
@@ -297,6 +302,15 @@ mod tests {
         let map = Type::Map(Box::new(Type::String));
         assert_eq!(decode(b"\xa3e\xcc\x81", &Type::String), Ok(Value::from("\u{e9}")));
         assert_eq!(decode(b"\x81\xa3e\xcc\x81\xa0", &map), Ok(Value::object([("\u{e9}", Value::from(""))])));
+    }
+
+    #[test]
+    fn names_are_written_in_normal_form_c() {
+        let ty = object(&[("e\u{301}", Type::Bool)]);
+        let value = Value::object([("e\u{301}", Value::from(true))]);
+        assert_eq!(encode(&value, &ty).unwrap(), b"\x81\xa2\xc3\xa9\xc3");
+        let map = Type::Map(Box::new(Type::Bool));
+        assert_eq!(encode(&value, &map).unwrap(), b"\x81\xa2\xc3\xa9\xc3");
     }
 
     #[test]

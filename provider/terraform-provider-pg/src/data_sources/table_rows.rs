@@ -74,8 +74,8 @@ fn schema() -> Schema {
         description: "Reads rows of a table, view, materialised view, foreign or partitioned table, in one read-only \
             transaction that sees one state of the database.\n\n\
             All rows have one object type. Numbers are exact; `json` and `jsonb` are JSON text (use `jsondecode`), \
-            `bytea` is base64, arrays and vectors are lists, times are in RFC 3339 (UTC), intervals in ISO 8601, every \
-            other type is the text that Postgres prints. A column in which some row holds `NaN` or an infinity is text \
+            `bytea` is base64, arrays and vectors are lists, times are in RFC 3339 (UTC; before Christ and at infinity as Postgres prints \
+            them), intervals in ISO 8601, every other type is the text that Postgres prints. A column in which some row holds `NaN` or an infinity is text \
             throughout; an array column whose rows differ in their number of dimensions is JSON text throughout.\n\n\
             The rows are kept in the state. The ephemeral resource of the same name takes the same arguments and leaves \
             nothing behind.",
@@ -108,7 +108,10 @@ fn schema() -> Schema {
                 Type::String,
                 Mode::Optional,
                 "A JSON Schema of one record, as schemars or Pydantic print it. Its properties are the columns that are \
-                 read, and every value is checked against it; a null is let through where the property is not required.",
+                 read, and every value is checked against it, also what JSON columns hold; a null is let through where \
+                 the property is not required. `format` only describes, `unevaluatedProperties` and \
+                 `unevaluatedItems` are not looked at, and a `pattern` knows neither looking around nor classes of \
+                 Unicode.",
             )
             .validate(record_schema),
             Attribute::new(
@@ -131,8 +134,9 @@ fn schema() -> Schema {
                 strings(),
                 Mode::Optional,
                 "The order of the rows: `name`, `name desc`, `name asc nulls last`; names are case-sensitive, unusual \
-                 ones in double quotes. Defaults to the primary key; a table or view without one has no stable order \
-                 unless this is set.",
+                 ones in double quotes. Rows that are level after that, or all rows without it, come in the order of the \
+                 primary key, and where there is none in that of all the columns that are read, so that the same rows \
+                 always come in the same order. A view with an `ORDER BY` of its own keeps it where this is not set.",
             )
             .validate(order_by),
             Attribute::new(
@@ -175,6 +179,11 @@ fn columns(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
     for (at, item) in items.iter().enumerate() {
         match item.as_str() {
             Some(name) if !seen.insert(name) => fault(format!("{name:?} is listed twice."), path.clone().index(at)),
+            Some(name) => {
+                if let Some(what) = name_fault(name) {
+                    fault(format!("{what}."), path.clone().index(at));
+                }
+            }
             None if item.is_null() => fault("A column's name cannot be null.".to_owned(), path.clone().index(at)),
             _ => {}
         }
@@ -182,8 +191,19 @@ fn columns(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 }
 
 fn record_schema(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
-    if let Some(Err(error)) = value.as_str().map(RecordCheck::new) {
-        diagnostics.push(diagnostics::error(&error, &|_| path.clone()).at(path.clone()));
+    match value.as_str().map(RecordCheck::new) {
+        Some(Ok(record)) => {
+            for fault in record.columns().iter().filter_map(|name| name_fault(name)) {
+                let detail = format!("A property is a column, and this one cannot be: {fault}.");
+                diagnostics.push(Diagnostic::error("Invalid record_schema", detail).at(path.clone()));
+            }
+        }
+        Some(Err(errors)) => {
+            for error in &errors {
+                diagnostics.push(diagnostics::error(error, &|_| path.clone()).at(path.clone()));
+            }
+        }
+        None => {}
     }
 }
 
@@ -196,9 +216,17 @@ fn condition(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
 }
 
 fn order_by(value: &Value, path: &Path, diagnostics: &mut Diagnostics) {
+    let mut seen = HashSet::new();
     for (at, item) in value.as_list().unwrap_or_default().iter().enumerate() {
         let fault = match item.as_str() {
-            Some(text) => text.parse::<OrderBy>().err().map(|error| format!("{error}.")),
+            Some(text) => match text.parse::<OrderBy>() {
+                Ok(OrderBy { column, .. }) if seen.contains(&column) => Some(format!("{column:?} is listed twice.")),
+                Ok(OrderBy { column, .. }) => {
+                    seen.insert(column);
+                    None
+                }
+                Err(error) => Some(format!("{error}.")),
+            },
             None => item.is_null().then(|| "An order cannot be null.".to_owned()),
         };
         if let Some(fault) = fault {
@@ -226,7 +254,7 @@ fn query(config: &Value) -> Result<(SourceQuery, Option<RecordCheck>), Diagnosti
     let record = text("record_schema")
         .map(|schema| RecordCheck::new(&schema))
         .transpose()
-        .map_err(|error| Diagnostics::from(diagnostics::error(&error, &diagnostics::attribute)))?;
+        .map_err(|errors| diagnostics::errors(&errors, &diagnostics::attribute))?;
     let order_by = texts(config.get("order_by"))
         .unwrap_or_default()
         .iter()
@@ -315,6 +343,23 @@ mod tests {
             ("table_name", Value::from(""), "table_name: a name cannot be empty"),
             ("columns", Value::List(vec![]), "columns: The list is empty"),
             ("columns", Value::from(vec!["id", "id"]), "columns[1]: \"id\" is listed twice"),
+            ("columns", Value::from(vec!["id", ""]), "columns[1]: a name cannot be empty"),
+            (
+                "columns",
+                Value::List(vec![Value::from("id"), Value::Null]),
+                "columns[1]: A column's name cannot be null",
+            ),
+            (
+                "record_schema",
+                Value::from(r#"{"properties": {"": {}}, "required": [1]}"#),
+                "record_schema: /required is no",
+            ),
+            ("record_schema", Value::from(r#"{"properties": {"": {}}}"#), "record_schema: A property is a column, and"),
+            ("order_by", Value::from(vec!["id", "id desc"]), "order_by[1]: \"id\" is listed twice"),
+            ("limit", Value::Number("1.5".parse().unwrap()), "limit: The limit is a whole number"),
+            ("limit", Value::Number("1e30".parse().unwrap()), "limit: The limit is a whole number"),
+            ("schema_name", Value::from("x".repeat(64)), "schema_name: "),
+            ("where", Value::from("id = 1; delete from t"), "where: The condition cannot be used"),
             ("columns", Value::from(vec!["id", "b"]), "columns: record_schema has no property \"b\""),
             ("columns", Value::from(vec!["a"]), "columns: record_schema requires \"id\""),
             ("record_schema", Value::from("{}"), "record_schema: record_schema describes no object"),
@@ -338,12 +383,37 @@ mod tests {
     }
 
     #[test]
+    fn faults_of_several_arguments_are_told_in_one_run() {
+        let config = Value::object([
+            ("table_name", Value::from("")),
+            ("columns", Value::from(vec!["a", "", "a"])),
+            ("record_schema", Value::from(r##"{"properties": {"a": {"type": "txt"}, "b": {"$ref": "#/$defs/B"}}}"##)),
+            ("where", Value::from("a = 'x")),
+            ("order_by", Value::from(vec!["a up", "\"b"])),
+            ("limit", Value::from(-1)),
+        ]);
+        let problems = problems(&config);
+        for place in ["table_name", "columns[1]", "columns[2]", "where", "order_by[0]", "order_by[1]", "limit"] {
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(&format!("{place}: "))),
+                "{place}: {problems:#?}"
+            );
+        }
+        assert_eq!(
+            problems.iter().filter(|problem| problem.starts_with("record_schema: ")).count(),
+            2,
+            "{problems:#?}"
+        );
+    }
+
+    #[test]
     fn rows_become_objects_of_one_type() {
         let column = |name: &str, kind| ColumnInfo {
             name: name.to_owned(),
             type_name: "text".to_owned(),
             kind,
             meaning: Meaning::Plain,
+            is_text_of_list: false,
         };
         let columns = vec![column("n", Kind::Number), column("l", Kind::List(Box::new(Kind::String)))];
         let rows = vec![vec![json!(1), json!(["a", null])], vec![json!(null), json!([])]];

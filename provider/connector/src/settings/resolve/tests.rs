@@ -61,7 +61,7 @@ fn a_stronger_origin_wins() {
         (string("host='' dbname=''"), &environment, "from-env:1 env-user env-user env-password env-app"),
         (everything, &with_service, "attribute:4 d attribute-user attribute-password attribute-app"),
         (command, &environment, "from-env:1 env-user env-user token -v env-app"),
-        (string("host=h user=u"), &[], "h:5432 u u - terraform-provider-pg"),
+        (string("host=h user=u"), &[], "h:5432 u u - pg-connector"),
         (string("host=h user=u fallback_application_name=f"), &[], "h:5432 u u - f"),
     ] {
         assert_eq!(target(&resolved(&explicit, environment).unwrap()), expected);
