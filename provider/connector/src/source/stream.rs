@@ -23,6 +23,11 @@ use super::table_source::{MakeRow, chosen};
 use super::wire::Form;
 use crate::database::{Database, Scope};
 use crate::error::Error;
+use crate::settings::Settings;
+
+/// What to do about fields that are no columns.
+const FIELDS: &str = "The columns are those that the record type names, aliases and fields with a default among them. Name the \
+    columns that are there with columns.";
 
 /// How many batches wait for who takes them.
 const AHEAD: usize = 1;
@@ -68,9 +73,9 @@ enum Taker<T> {
 pub(super) fn spawn<T: Send + 'static>(database: &Database, scope: &Scope, task: Task<T>) -> RowStream<T> {
     let (sender, batches) = mpsc::channel(AHEAD);
     let (scope, guard) = scope.child();
-    let doing = format!("read rows of {}", task.query.table);
-    let database = database.clone();
-    let work = async move { produce(&database, &scope, &task, &Taker::Stream(sender)).await };
+    let doing = doing(&task.query);
+    let settings = database.settings().clone();
+    let work = async move { produce(settings, &scope, &task, &Taker::Stream(sender)).await };
     let no_runtime = |_| {
         Error::new(doing, "a stream of rows needs a tokio runtime, and there is none here")
             .advice("Call it inside a runtime, or use iter_rows.")
@@ -79,16 +84,15 @@ pub(super) fn spawn<T: Send + 'static>(database: &Database, scope: &Scope, task:
     RowStream { batch: Vec::new().into_iter(), batches, work: Some(work), _until_dropped: guard.drop_guard() }
 }
 
-/// Reads in a thread with a runtime of its own, and so with a connection of its own.
+/// Reads in a thread with a runtime of its own.
 pub(super) fn spawn_thread<T: Send + 'static>(database: &Database, scope: &Scope, task: Task<T>) -> RowIter<T> {
     let (sender, batches) = thread::sync_channel(AHEAD);
     let (scope, guard) = scope.child();
     let settings = database.settings().clone();
     let work = move || {
-        let failed = |error| Error::new(format!("read rows of {}", task.query.table), format!("no runtime: {error}"));
+        let failed = |error| Error::new(doing(&task.query), format!("no runtime: {error}"));
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let database = Database::new(settings)?;
-        runtime.block_on(produce(&database, &scope, &task, &Taker::Iter(sender)))
+        runtime.block_on(produce(settings, &scope, &task, &Taker::Iter(sender)))
     };
     let work = std::thread::Builder::new().name("pg-connector rows".to_owned()).spawn(work);
     RowIter { batch: Vec::new().into_iter(), batches, work: Some(work), _until_dropped: guard.drop_guard() }
@@ -155,7 +159,9 @@ impl<T> Taker<T> {
     }
 }
 
-async fn produce<T>(database: &Database, scope: &Scope, task: &Task<T>, taker: &Taker<T>) -> Result<(), Error> {
+/// Reads over a connection of its own: who holds rows back must not keep others, or itself, waiting for the pool.
+async fn produce<T>(settings: Settings, scope: &Scope, task: &Task<T>, taker: &Taker<T>) -> Result<(), Error> {
+    let database = Database::new(settings)?;
     let mut session = database.connect(scope).await?;
     let transaction = session.begin().await?;
     let is_at_end = read(&transaction, task, taker).await.map_err(|error| scope.explain(error))?;
@@ -172,7 +178,9 @@ async fn read<T>(transaction: &Transaction<'_>, task: &Task<T>, taker: &Taker<T>
     let relation = read::open(transaction, &query).await?;
     let mut columns = Vec::new();
     let mut expressions = Vec::new();
-    for column in read::selected(&query, &relation)? {
+    let named_by_type = task.query.columns.is_none() && fields.is_some();
+    let advised = |error: Error| if named_by_type { error.advice(FIELDS) } else { error };
+    for column in read::selected(&query, &relation).map_err(advised)? {
         let (form, expression) = Form::of(column);
         columns.push(Column { name: column.name.clone(), form });
         expressions.push(expression);

@@ -151,13 +151,13 @@ impl<T> PgTableSource<T> {
 
 impl<T: Send + 'static> PgTableSource<T> {
     /// The rows as a stream. To be called inside a tokio runtime. Rows are read a little ahead of who takes them, and an error
-    /// is the last item. The stream holds a connection of the database's pool until its end, or until it is dropped, which
-    /// ends the query.
+    /// is the last item. The stream has a connection of its own, beside those of the database's pool, until its end, or until
+    /// it is dropped, which ends the query.
     pub fn fetch_rows(&self, scope: &Scope) -> RowStream<T> {
         stream::spawn(&self.database, scope, self.task())
     }
 
-    /// The rows as an iterator, for code without async. It uses a thread and a connection of its own.
+    /// The rows as an iterator, for code without async. It has a thread and a connection of its own, and ends like a stream.
     pub fn iter_rows(&self, scope: &Scope) -> RowIter<T> {
         stream::spawn_thread(&self.database, scope, self.task())
     }

@@ -70,6 +70,7 @@ pub(super) async fn declaration(
     if known.observed.is_some() && known.ledger.is_none() && tracking.table.ledger.is_some() {
         warnings.push(rows_unknown(&change.desired.name));
     }
+    warnings.extend(another(&change.desired, &tracking.table, known.observed.as_ref()));
     let table = decide(database, scope, change, &mut warnings).await?;
     let rows = count(database, scope, &table).await?;
     let mut plan = TargetPlan {
@@ -99,7 +100,13 @@ pub(super) async fn declaration(
     attachments::plan(&mut plan, scope, table, declared_attachments).await?;
     if matches!(work, TableWork::Keep) {
         let table = &mut plan.settled.table;
-        *table = TrackedTable { possible: vec![desired], unsettled: false, may_be_missing: false, ..table.clone() };
+        *table = TrackedTable {
+            possible: vec![desired],
+            oid: known.observed.as_ref().map(|observed| observed.oid).or(table.oid),
+            unsettled: false,
+            may_be_missing: false,
+            ..table.clone()
+        };
     }
     plan.table = work;
     Ok(plan)
@@ -150,6 +157,7 @@ pub(super) async fn removal(
         force_destroy,
     };
     plan.warnings = table::veto_drop(database, scope, &drop).await?;
+    plan.warnings.extend(another(&drop.declared, &plan.tracking.table, drop.observed.as_ref()));
     plan.rows =
         drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), inserted: Some(0), updated: Some(0) });
     plan.table = TableWork::Drop { steps: table::plan_drop(&drop), drop: Box::new(drop) };
@@ -276,6 +284,19 @@ fn rows_unknown(table: &TableName) -> Warning {
              table was made anew. Declared rows that are there as they are declared are taken over; all others stay."
         ),
     }
+}
+
+/// Whether the table that is there now is another one than was made, which is said before it is taken over or dropped.
+fn another(spec: &TableSpec, tracked: &TrackedTable, observed: Option<&ObservedTable>) -> Option<Warning> {
+    let (made, found) = (tracked.oid?, observed?.oid);
+    (made != found && !tracked.unsettled && spec.managed_by == ManagedBy::System).then(|| Warning {
+        summary: "The table is another one",
+        detail: format!(
+            "{} is not the table that this target made: somebody dropped that and made this one under its name, or the database \
+             was restored. It is taken for ours from now on. Declare it as managed by the user if it is somebody else's.",
+            spec.name
+        ),
+    })
 }
 
 fn stripped(rows: &Declared) -> Option<Warning> {

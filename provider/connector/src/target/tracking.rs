@@ -34,6 +34,8 @@ pub struct Tracking {
 pub(super) struct TrackedTable {
     /// What it may be declared as, the oldest first. More than one after an interrupted run.
     pub(super) possible: Vec<TableSpec>,
+    /// The number of the very table that was made; another one when it was dropped and made again, or restored.
+    pub(super) oid: Option<u32>,
     /// Whether a run began to change it that did not say how it ended.
     pub(super) unsettled: bool,
     /// Whether that run may have ended before the table was there.
@@ -129,6 +131,7 @@ impl TrackedTable {
         Self {
             default_forms: live.map(|column| (column.name.clone(), column.default.clone())).collect(),
             possible: vec![declared],
+            oid: Some(applied.observed.oid),
             unsettled: false,
             may_be_missing: false,
             ledger: applied.ledger.clone(),

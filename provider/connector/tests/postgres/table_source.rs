@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
+use pg_connector::settings::Settings;
 use pg_connector::source::{self, OrderBy, PgTableSource, RowMap, SourceQuery};
 use pg_connector::{Database, Error, Scope, TableName};
 use serde::Deserialize;
@@ -302,6 +303,7 @@ async fn what_does_not_fit_is_named() {
     assert!(error.contains("the row has 3 columns, and the type has 1"), "{error}");
     let error = message(all::<Other>(&database).await.unwrap_err());
     assert!(error.contains("it has no column \"missing\"; it has id, name, more"), "{error}");
+    assert!(error.contains("Name the columns that are there with columns."), "{error}");
     let source = PgTableSource::<Named>::new(&database, t()).columns(["more"]);
     let error = source.fetch_rows(&Scope::default()).try_collect::<Vec<_>>().await.unwrap_err();
     assert!(error.message().contains("the record type has no field \"more\"; it has id, name"), "{error}");
@@ -371,6 +373,21 @@ async fn who_stops_taking_rows_ends_the_query() {
     let error = rows.next().unwrap().unwrap_err();
     assert!(error.message().contains("timed out after 300ms"), "{error}");
     calms_down(&server).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_held_keeps_nobody_waiting() {
+    let (server, _) = server(18, MANY).await;
+    let settings = Settings { max_connections: 1, ..Settings::parse(&server.url()).unwrap() };
+    let database = Database::new(settings).unwrap();
+    let source = PgTableSource::<Named>::new(&database, t());
+    let mut held: Vec<_> = (0..3).map(|_| source.fetch_rows(&Scope::default())).collect();
+    for rows in &mut held {
+        assert_eq!(rows.next().await.unwrap().unwrap().id, 1);
+    }
+    let session = database.connect(&Scope::default()).await.unwrap();
+    assert_eq!(all::<Named>(&database).await.unwrap().len(), 50_000);
+    drop(session);
 }
 
 #[tokio::test]

@@ -79,6 +79,20 @@ async fn what_others_made_is_neither_taken_nor_lost() {
 }
 
 #[tokio::test]
+async fn a_table_that_was_made_anew_is_not_taken_for_ours_without_a_word() {
+    let b = Bench::new(18).await;
+    let declared = || declared(vec![json!({"id": 1})]).target();
+    b.apply(declared).await.unwrap();
+    b.server.query("drop table t; create table t (id int primary key, n numeric(3,1), e vector(2))").await;
+    let plan = b.plan(declared()).await.unwrap();
+    assert!(plan.to_string().contains("is not the table that this target made"), "{plan}");
+    let removal = TableTarget::remove(&b.database, &b.scope, &t(), false).await.unwrap();
+    assert!(removal.to_string().contains("is not the table that this target made"), "{removal}");
+    plan.apply(&b.scope).await.unwrap();
+    assert!(b.plan(declared()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_remembered_is_read_or_said_to_be_damaged() {
     let b = Bench::new(18).await;
     b.apply(|| declared(vec![json!({"id": 1})]).target()).await.unwrap();
