@@ -36,17 +36,7 @@ async fn run(args: &[String]) -> Result<(), String> {
     let settings = Settings::parse(url).map_err(all)?;
     let database = Database::new(settings).map_err(|error| error.to_string())?;
     let scope = Scope::new(CancellationToken::new(), Some(Duration::from_hours(1)));
-    let mut change = TableChange {
-        desired: table.clone(),
-        prior: None,
-        observed: None,
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
-        force_destroy: false,
-        create_vector_extension: true,
-    };
+    let mut change = TableChange::create(table.clone());
     for line in std::io::stdin().lock().lines() {
         let path = line.map_err(|error| error.to_string())?;
         let start = Instant::now();

@@ -57,17 +57,7 @@ async fn memory_does_not_grow_with_the_file() {
         columns: vec![column("id", "bigint"), column("a", "text"), column("j", "jsonb")],
         primary_key: vec!["id".to_owned()],
     };
-    let mut change = TableChange {
-        desired: table.clone(),
-        prior: None,
-        observed: None,
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
-        force_destroy: false,
-        create_vector_extension: true,
-    };
+    let mut change = TableChange::create(table.clone());
     let mut peaks = Vec::new();
     // A change of few rows, and one of all: the file is read twice in each.
     for (rows, version) in [(100, 0), (100, 1), (5_000, 1), (5_000, 2)] {

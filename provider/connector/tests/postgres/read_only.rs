@@ -23,17 +23,7 @@ fn change(observed: Option<pg_connector::catalog::ObservedTable>) -> TableChange
         columns: vec![column("id", "bigint", false), column("more", "text", true)],
         primary_key: vec!["id".to_owned()],
     };
-    TableChange {
-        desired,
-        prior: None,
-        observed,
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
-        force_destroy: false,
-        create_vector_extension: true,
-    }
+    TableChange { observed, ..TableChange::create(desired) }
 }
 
 fn attachment(transactional: bool) -> Attachment {

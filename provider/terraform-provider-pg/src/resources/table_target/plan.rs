@@ -354,17 +354,7 @@ async fn veto_other_name(
     let old = &drop.declared.name;
     let desired = declared_spec(&plan.value, request.config).filter(|desired| desired.name != *old);
     let Some(desired) = desired else { return Diagnostics::default() };
-    let create = TableChange {
-        desired,
-        prior: None,
-        observed: None,
-        rows: None,
-        owned: None,
-        server_digest: None,
-        rows_drifted: false,
-        force_destroy: drop.force_destroy,
-        create_vector_extension: true,
-    };
+    let create = TableChange { force_destroy: drop.force_destroy, ..TableChange::create(desired) };
     let mut told = veto(context, &create, true).await;
     let before_that = format!(" Unless the new table is created first, {old} is dropped before that shows.");
     for diagnostic in &mut told.0 {
