@@ -37,7 +37,7 @@ use crate::step::Step;
 pub use crate::warning::Warning;
 pub(crate) use check::exists;
 pub(crate) use shared::{ensure_extension, ensure_tracking};
-pub(crate) use veto::ROWS_WRITTEN;
+pub(crate) use veto::{Said, ask};
 
 /// A change of one table from what is known of it to what is declared.
 #[derive(Clone, Debug)]

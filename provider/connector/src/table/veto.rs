@@ -16,7 +16,7 @@ use crate::catalog::ObservedTable;
 use crate::database::{Database, Scope};
 use crate::error::{Blame, Error};
 use crate::name::{TableName, quote_ident};
-use crate::rows::{self, Declared, DeclaredRows, Owned, RowChange, RowGroup, key};
+use crate::rows::{self, Declared, DeclaredRows, Owned, RowChange, RowCounts, RowGroup, key};
 use crate::spec::{ManagedBy, TableSpec};
 
 const CONSENT: &str =
@@ -28,11 +28,31 @@ const CONSENT_TO_TYPE: &str = "Set force_destroy = true to consent to that; or c
 const CONSENT_FIRST: &str = "Set force_destroy = true to consent to the loss (for a destroy, apply that first); or declare \
     the data here, or save it elsewhere first.";
 
-/// The titles of what is said of the number of rows that a change writes.
-pub(crate) const ROWS_WRITTEN: [&str; 2] = ["Rows of the file are written", "Declared rows are deleted"];
+/// What the live table has to say of a change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    /// What the user should know.
+    pub(crate) warnings: Vec<Warning>,
+    /// How many rows are written, where that is counted.
+    pub(crate) rows: Option<RowCounts>,
+}
+
+impl From<Vec<Warning>> for Said {
+    fn from(warnings: Vec<Warning>) -> Self {
+        Self { warnings, rows: None }
+    }
+}
 
 /// See [`super::veto()`].
 pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChange) -> Result<Vec<Warning>, Vec<Error>> {
+    let Said { mut warnings, rows } = ask(database, scope, change).await?;
+    // What becomes of the rows of a file does not show in the plan otherwise.
+    warnings.extend(rows.and_then(|counts| row_changes(&change.desired.name, &counts)));
+    Ok(warnings)
+}
+
+/// The same, with the number of rows as a number.
+pub(crate) async fn ask(database: &Database, scope: &Scope, change: &TableChange) -> Result<Said, Vec<Error>> {
     let script = Script::of(change);
     if !script.refusals.is_empty() {
         return Err(script.refusals);
@@ -42,12 +62,12 @@ pub(super) async fn veto(database: &Database, scope: &Scope, change: &TableChang
     let transaction = looking(&mut session).await.map_err(explain)?;
     let live = observe(&transaction, &change.desired.name, &doing(change)).await.map_err(explain)?;
     match (&change.observed, live) {
-        (None, live) => before_create(change, live.as_ref()),
+        (None, live) => before_create(change, live.as_ref()).map(Said::from),
         // Apply says that it is gone.
-        (Some(_), None) => Ok(Vec::new()),
+        (Some(_), None) => Ok(Said::default()),
         (Some(_), Some(live)) if !live.kind.is_table() => {
             check::unchanged(change, Some(&live)).map_err(|error| vec![error])?;
-            Ok(Vec::new())
+            Ok(Said::default())
         }
         (Some(_), Some(live)) => before_change(&transaction, change, &script, &live, &explain).await,
     }
@@ -94,11 +114,11 @@ async fn before_change(
     script: &Script<'_>,
     live: &ObservedTable,
     explain: &(dyn Fn(Error) -> Vec<Error> + Sync),
-) -> Result<Vec<Warning>, Vec<Error>> {
+) -> Result<Said, Vec<Error>> {
     let desired = &change.desired;
-    let removed = changed_rows(transaction, change, script, live).await.map_err(explain)?;
+    let rows = changed_rows(transaction, change, script, live).await.map_err(explain)?;
     if desired.managed_by == ManagedBy::User {
-        return Ok(removed);
+        return Ok(Said { warnings: Vec::new(), rows });
     }
     loss::see_all(transaction, &doing(change)).await.map_err(explain)?;
     if !script.replace.is_empty() {
@@ -106,7 +126,8 @@ async fn before_change(
         let owned =
             rows::believed(transaction, &declared.name, live.oid, change.owned.as_ref()).await.map_err(explain)?;
         let loss = loss::of_table(transaction, declared, live, owned).await.map_err(explain)?;
-        return consent(&format!("replace table {}", desired.name), &loss, change.force_destroy).map_err(|e| vec![e]);
+        let consented = consent(&format!("replace table {}", desired.name), &loss, change.force_destroy);
+        return consented.map(Said::from).map_err(|e| vec![e]);
     }
     let (mut errors, mut warnings) = losses(transaction, change, script, live, true).await.map_err(explain)?;
     for (column, new) in &script.not_null {
@@ -128,21 +149,20 @@ async fn before_change(
     let size = size.map_err(|error| explain(Error::postgres(doing(change), &error)))?;
     warnings.extend(hazards::warnings(script, &desired.name, size));
     warnings.extend(hazards::domains(transaction, change, script, size).await.map_err(explain)?);
-    warnings.extend(removed);
-    Ok(warnings)
+    Ok(Said { warnings, rows })
 }
 
-/// What becomes of the rows of a file does not show in the plan otherwise.
+/// How many rows of a file are written, and how many of those that came from one.
 async fn changed_rows(
     transaction: &Transaction<'_>,
     change: &TableChange,
     script: &Script<'_>,
     live: &ObservedTable,
-) -> Result<Vec<Warning>, Error> {
+) -> Result<Option<RowCounts>, Error> {
     let writes = script.replace.is_empty() && script.actions.iter().any(|action| action.kind == Kind::Rows);
     let owned = rows::believed(transaction, &change.desired.name, live.oid, change.owned.as_ref()).await?;
     if !writes || owned.is_none() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let rows = RowChange {
         table: &change.desired,
@@ -151,11 +171,10 @@ async fn changed_rows(
         force: change.force_destroy,
         server_digest: None,
     };
-    let counted = rows::counts(transaction, &rows).await?;
-    Ok(counted.and_then(|counts| row_changes(&change.desired.name, &counts)).into_iter().collect())
+    rows::counts(transaction, &rows).await
 }
 
-fn row_changes(name: &TableName, counts: &rows::RowCounts) -> Option<Warning> {
+fn row_changes(name: &TableName, counts: &RowCounts) -> Option<Warning> {
     let other: Vec<(u64, &str)> = [(counts.inserted, "inserted"), (counts.updated, "updated")]
         .into_iter()
         .filter_map(|(count, verb)| Some((count?, verb)))
@@ -164,13 +183,13 @@ fn row_changes(name: &TableName, counts: &rows::RowCounts) -> Option<Warning> {
         let said: Vec<String> =
             other.iter().filter(|(count, _)| *count > 0).map(|(n, verb)| becomes(*n, verb)).collect();
         let detail = format!("In {name}, {}.", said.join(" and "));
-        return (!said.is_empty()).then_some(Warning { summary: ROWS_WRITTEN[0], detail });
+        return (!said.is_empty()).then_some(Warning { summary: "Rows of the file are written", detail });
     }
     let is = if counts.deleted == 1 { "is" } else { "are" };
     let said: Vec<String> = other.iter().map(|(count, verb)| becomes(*count, verb)).collect();
     let also = if said.is_empty() { String::new() } else { format!(" {}.", said.join(" and ")) };
     Some(Warning {
-        summary: ROWS_WRITTEN[1],
+        summary: "Declared rows are deleted",
         detail: format!(
             "{} that came from rows_file and {is} no longer declared {is} deleted from {name}.{also}",
             rows_shown(counts.deleted)
@@ -335,7 +354,7 @@ pub(super) async fn veto_drop(
                 drop.declared.name
             )
         };
-        let warning = (rows > 0).then(|| Warning { summary: ROWS_WRITTEN[1], detail: detail() });
+        let warning = (rows > 0).then(|| Warning { summary: "Declared rows are deleted", detail: detail() });
         return Ok(warning.into_iter().collect());
     }
     let explain = |error: Error| vec![scope.explain(as_reading(error, &drop.declared.name))];

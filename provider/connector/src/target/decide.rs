@@ -12,9 +12,12 @@ use crate::database::{Database, Scope};
 use crate::error::{Error, Errors};
 use crate::name::TableName;
 use crate::pg_type::same_type;
-use crate::rows::{self, Declared, Ledger, Owned, RowChange, RowCounts};
+use crate::rows::{Declared, Ledger, Owned, RowCounts};
 use crate::spec::{ManagedBy, TableSpec};
-use crate::table::{self, Look, TableChange, TableDrop, Warning};
+use crate::table::{self, Look, Said, TableChange, TableDrop, Warning};
+
+/// Of a change that writes no row.
+const NO_ROWS: RowCounts = RowCounts { deleted: 0, inserted: Some(0), updated: Some(0) };
 
 /// What is known of the table before anything is decided about it.
 struct Known {
@@ -71,10 +74,9 @@ pub(super) async fn declaration(
         warnings.push(rows_unknown(&change.desired.name));
     }
     warnings.extend(another(&change.desired, &tracking.table, known.observed.as_ref()));
-    let table = decide(database, scope, change, &mut warnings).await?;
-    let rows = count(database, scope, &table).await?;
+    let Decided { work, desired, fresh, rows } = decide(database, scope, change, &mut warnings).await?;
     let mut plan = TargetPlan {
-        name: table.desired.name.clone(),
+        name: desired.name.clone(),
         database: database.clone(),
         create_vector_extension,
         removes: false,
@@ -88,7 +90,6 @@ pub(super) async fn declaration(
         warnings,
         kept,
     };
-    let Decided { work, desired, fresh } = table;
     // A table that is made now has nothing on it yet; what was on the one that it replaces goes with that.
     let live = known.observed.as_ref().filter(|_| !fresh);
     Box::pin(indexes::plan(&mut plan, scope, &desired, live, declared_indexes)).await?;
@@ -158,8 +159,7 @@ pub(super) async fn removal(
     };
     plan.warnings = table::veto_drop(database, scope, &drop).await?;
     plan.warnings.extend(another(&drop.declared, &plan.tracking.table, drop.observed.as_ref()));
-    plan.rows =
-        drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), inserted: Some(0), updated: Some(0) });
+    plan.rows = drop.owned.as_ref().map(|owned| RowCounts { deleted: owned.count(), ..NO_ROWS });
     plan.table = TableWork::Drop { steps: table::plan_drop(&drop), drop: Box::new(drop) };
     Ok(plan)
 }
@@ -223,6 +223,8 @@ struct Decided {
     desired: TableSpec,
     /// Whether the table is made now.
     fresh: bool,
+    /// How many rows are written.
+    rows: Option<RowCounts>,
 }
 
 async fn decide(
@@ -254,18 +256,19 @@ async fn decide(
         };
         let mut steps = table::plan_drop(&drop);
         steps.extend(table::plan(&create).steps);
+        let rows = first_rows(&create);
         let work = TableWork::Replace { drop: Box::new(drop), create: Box::new(create), steps };
-        return Ok(Decided { work, desired, fresh: true });
+        return Ok(Decided { work, desired, fresh: true, rows });
     }
     let fresh = change.observed.is_none() && desired.managed_by == ManagedBy::System;
     if decided.steps.is_empty() && change.observed.is_some() {
-        return Ok(Decided { work: TableWork::Keep, desired, fresh });
+        return Ok(Decided { work: TableWork::Keep, desired, fresh, rows: None });
     }
-    let found = table::veto(database, scope, &change).await?;
-    // How many rows are written is said by the plan itself.
-    warnings.extend(found.into_iter().filter(|warning| !table::ROWS_WRITTEN.contains(&warning.summary)));
+    let Said { warnings: said, rows } = Box::pin(table::ask(database, scope, &change)).await?;
+    warnings.extend(said);
+    let rows = first_rows(&change).or(rows.filter(|counts| *counts != NO_ROWS));
     let work = TableWork::Change { change: Box::new(change), steps: decided.steps };
-    Ok(Decided { work, desired, fresh })
+    Ok(Decided { work, desired, fresh, rows })
 }
 
 /// Whether columns are dropped or get another type, so that what stands on them has to go before.
@@ -310,34 +313,12 @@ fn stripped(rows: &Declared) -> Option<Warning> {
     })
 }
 
-/// How many rows are written.
-async fn count(database: &Database, scope: &Scope, decided: &Decided) -> Result<Option<RowCounts>, Errors> {
-    let (change, fresh) = match &decided.work {
-        TableWork::Change { change, .. } => (change, change.observed.is_none()),
-        TableWork::Replace { create, .. } => (create, true),
-        TableWork::Keep | TableWork::Drop { .. } => return Ok(None),
-    };
-    let writes_rows = change.rows.as_ref().is_some_and(|rows| rows.count() > 0) || change.owned.is_some();
-    if !writes_rows {
-        return Ok(None);
-    }
+/// How many rows are written where none is ours yet: all that are declared, or where others may be there, nobody knows.
+fn first_rows(change: &TableChange) -> Option<RowCounts> {
     let declared = change.rows.as_ref().map_or(0, Declared::count);
-    if fresh || change.owned.is_none() {
-        return Ok(Some(RowCounts {
-            deleted: 0,
-            inserted: Some(declared).filter(|_| fresh),
-            updated: Some(0).filter(|_| fresh),
-        }));
+    match &change.observed {
+        _ if declared == 0 || change.owned.is_some() => None,
+        None => Some(RowCounts { inserted: Some(declared), ..NO_ROWS }),
+        Some(_) => Some(RowCounts::default()),
     }
-    let mut session = database.connect(scope).await?;
-    let transaction = session.begin().await?;
-    let rows = RowChange {
-        table: &change.desired,
-        owned: change.owned.as_ref(),
-        declared: change.rows.as_ref(),
-        force: change.force_destroy,
-        server_digest: None,
-    };
-    let counts = rows::counts(&transaction, &rows).await.map_err(|error| scope.explain(error))?;
-    Ok(counts.filter(|counts| *counts != RowCounts { deleted: 0, inserted: Some(0), updated: Some(0) }))
 }
