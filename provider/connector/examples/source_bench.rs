@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures_util::TryStreamExt;
 use pg_connector::source::PgTableSource;
 use pg_connector::{Database, Errors, Scope, TableName};
+use testbed::process::peak_memory;
 
 #[derive(serde::Deserialize)]
 struct Product {
@@ -29,7 +30,7 @@ async fn main() -> ExitCode {
     for _ in 0..times.parse().unwrap_or(1) {
         let start = Instant::now();
         match read(url, table).await {
-            Ok(rows) => println!("{} {} {rows}", start.elapsed().as_millis(), peak()),
+            Ok(rows) => println!("{} {} {rows}", start.elapsed().as_millis(), peak_memory()),
             Err(error) => {
                 eprintln!("source_bench: {error}");
                 return ExitCode::FAILURE;
@@ -50,11 +51,4 @@ async fn read(url: &str, table: &str) -> Result<u64, Errors> {
         count += 1;
     }
     Ok(count)
-}
-
-/// The greatest resident memory of this process in KiB, where the system tells.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 use pg_connector::table_schema::{ColumnDef, TableSchema};
 use pg_connector::target::TableTarget;
 use pg_connector::{Database, Scope};
+use testbed::process::peak_memory;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::print_stderr, reason = "a command line program speaks to its user")]
@@ -54,7 +55,7 @@ async fn run(args: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         let written = rows.deleted + rows.updated + rows.inserted;
         let [declared, planned, applied] = [declared, planned, applied].map(|time| time.as_millis());
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{declared} {planned} {applied} {} {written}", peak())?;
+        writeln!(out, "{declared} {planned} {applied} {} {written}", peak_memory())?;
         out.flush()?;
     }
     Ok(())
@@ -75,11 +76,4 @@ fn fields(line: &str) -> Vec<String> {
         }
     }
     fields
-}
-
-/// The greatest resident memory of this process in KiB, where the system tells.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
